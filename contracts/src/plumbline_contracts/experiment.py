@@ -1,0 +1,155 @@
+"""The experiment file that people write in YAML: data set, languages, models, trainings, arms, judges, analysis."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .analyzer import AnalysisSettings
+from .common import Identifier, Language, Request, Text
+from .generator import Decoding, ModelReference
+from .trainer import Hyperparameters, Method
+
+HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$")]
+
+
+class LocalFile(Request):
+    """A file beside the experiment file. The client uploads it; `path` is relative to the experiment file."""
+
+    path: str = Field(min_length=1)
+
+
+class DataSource(Request):
+    """Exactly one of a local JSONL or Parquet file and a Hugging Face data set (or a local folder like one)."""
+
+    path: str | None = Field(default=None, min_length=1)
+    hub: HubId | None = None
+    revision: str | None = None
+    file: str | None = Field(default=None, description="File within the hub data set, where it has several.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give either path (a local JSONL or Parquet file) or hub (a data set's id)")
+        return self
+
+
+class InstructionFields(Request):
+    """How the columns of the data set are called. The defaults are those of just-eval."""
+
+    id: str = "id"
+    instruction: str = "instruction"
+    category: str = Field(default="category", description="Rows without one are `regular`.")
+    task: str = "task"
+    reference: str = "reference"
+    references: str = "references"
+    language: str | None = Field(
+        default=None, description="Column with each row's language: rows are native, not translated."
+    )
+
+
+class Dataset(DataSource):
+    """Instructions. `native` replaces translation for a language, joined by id."""
+
+    language: Language = "en"
+    fields: InstructionFields = InstructionFields()
+    limit: int | None = Field(
+        default=None, ge=1, description="Take this many, evenly spread over the file, per language."
+    )
+    native: dict[Language, DataSource] = {}
+
+
+class ModelFamily(Request):
+    """The weights that belong together: a base model and, where it exists, its instruct model."""
+
+    base: ModelReference
+    instruct: ModelReference | None = None
+
+
+class TrainingData(DataSource):
+    """Rows of text. SFT needs `instruction` and `response`, DPO `instruction`, `chosen` and `rejected`."""
+
+    instruction: str = "instruction"
+    response: str = "response"
+    chosen: str = "chosen"
+    rejected: str = "rejected"
+    language: str | None = Field(default="language", description="Column with the row's language; null for none.")
+    limit: int | None = Field(default=None, ge=1)
+
+
+class Training(Request):
+    """One training of a base model. `prompting` is the text format that it sees, the same as in generation."""
+
+    method: Method
+    model: Identifier
+    prompting: Literal["zero-shot", "urial"] = "zero-shot"
+    data: TrainingData
+    hyperparameters: Hyperparameters
+
+
+class Arm(Request):
+    """One variant under study: `weights` is `base`, `instruct` or the name of a training."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+    model: Identifier
+    weights: Identifier = "base"
+    prompting: Literal["zero-shot", "urial", "chat"] = "zero-shot"
+
+
+class ZeroShot(Request):
+    """`plain`: the instruction and a line break. `fenced`: URIAL's layout without system text and demonstrations."""
+
+    template: Literal["plain", "fenced"] = "plain"
+
+
+class Urial(Request):
+    """`demonstrations`: in each target language, or in English everywhere. `files` replace Plumbline's own prompts."""
+
+    demonstrations: Literal["target", "en"] = "target"
+    files: dict[Language, LocalFile] = {}
+
+
+class Prompts(Request):
+    zero_shot: ZeroShot = ZeroShot()
+    urial: Urial = Urial()
+
+
+class JudgeChoice(Request):
+    """A judge by the name that it has in the coordinator's settings, and its rubric per category of instruction."""
+
+    name: Identifier = "judge"
+    rubrics: dict[str, str] = Field(
+        default={"regular": "just-eval-multi", "safety": "just-eval-safety"},
+        min_length=1,
+        description="Items of a category that is not listed are not judged, and counted as such.",
+    )
+
+
+class ExperimentSpec(Request):
+    """See experiments/quickstart.yaml."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    description: Text = ""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    languages: list[Language] = Field(min_length=1)
+    dataset: Dataset
+    models: dict[Identifier, ModelFamily] = Field(min_length=1)
+    trainings: dict[Identifier, Training] = {}
+    prompts: Prompts = Prompts()
+    arms: list[Arm] = Field(min_length=1)
+    decoding: Decoding
+    judges: list[JudgeChoice] = [JudgeChoice()]
+    analysis: AnalysisSettings = AnalysisSettings()
+
+
+def local_paths(document: Any) -> list[str]:
+    """Every local file that an experiment file (as parsed YAML) names, in order and once each."""
+    found: dict[str, None] = {}
+    stack = [document]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            found |= {value: None for key, value in node.items() if key == "path" and isinstance(value, str)}
+            stack += reversed(list(node.values()))
+        elif isinstance(node, list):
+            stack += reversed(node)
+    return list(found)

@@ -1,0 +1,1 @@
+"""The plumbing every service shares. It knows no word of the domain."""

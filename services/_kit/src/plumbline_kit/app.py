@@ -1,0 +1,54 @@
+"""Build a service around its contract, and run it."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import ModuleType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import Response
+from plumbline_contracts import operations
+from plumbline_contracts.export import document
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from . import errors, logs
+from .middleware import Guard, Observe
+from .settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+Load = Callable[[], AbstractAsyncContextManager[operations.Service]]
+
+
+def create_app(contract: ModuleType, load: Load, settings: ServiceSettings) -> FastAPI:
+    """Serve `contract` with what `load` yields; nothing is served until it has."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with load() as implementation:
+            log.info("ready", extra={"implementation": implementation.info().implementation})
+            yield {"implementation": implementation}
+
+    app = FastAPI(title=f"Plumbline {contract.NAME}", version=contract.VERSION, lifespan=lifespan)
+    app.include_router(contract.router)
+    app.include_router(operations.router)
+    app.openapi = lambda: document(contract)  # type: ignore[method-assign]
+    errors.install(app)
+    app.add_middleware(Guard, token=settings.token, max_bytes=settings.max_request_bytes)
+    app.add_middleware(Observe)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def serve(contract: ModuleType, load: Load, settings: ServiceSettings) -> None:
+    """Run until SIGTERM or SIGINT; requests under way get up to ten seconds to end."""
+    logs.configure(contract.NAME, settings.log_level)
+    app = create_app(contract, load, settings)
+    uvicorn.run(
+        app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=10
+    )

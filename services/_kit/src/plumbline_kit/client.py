@@ -1,0 +1,123 @@
+"""Call another service: timeouts, bounded retries that honour Retry-After, problems as exceptions."""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import stamina
+from httpx_sse import aconnect_sse
+from plumbline_contracts.common import Problem
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from .errors import PREFIX, ProblemError
+from .logs import request_id
+
+Body = TypeVar("Body", bound=BaseModel)
+TRANSIENT = frozenset({408, 425, 429, 502, 503, 504})
+_LONGEST_WAIT_S = 60.0
+
+
+class Unreachable(ProblemError):
+    """No usable answer came: refused, timed out, broken, or not this contract's."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        super().__init__(503, "unreachable", f"{url} does not answer: {cause}", retry_after=2)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may succeed later."""
+    return isinstance(error, ProblemError) and error.status in TRANSIENT
+
+
+def _backoff(error: Exception) -> bool | float:
+    """Retry what may pass, after the time that the server asked for, if it did."""
+    if not is_transient(error):
+        return False
+    wait = error.retry_after if isinstance(error, ProblemError) and not isinstance(error, Unreachable) else None
+    return True if wait is None else min(wait, _LONGEST_WAIT_S)
+
+
+class ServiceClient:
+    """A client of one service. `timeout` is for one answer in seconds, `attempts` for one call."""
+
+    def __init__(self, url: str, token: SecretStr | None = None, *, timeout: float = 600.0, attempts: int = 4) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
+        self.url, self.attempts = url.rstrip("/"), attempts
+        # trust_env off: a proxy setting must not carry calls between our services away.
+        self._http = httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=5.0), trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def call(
+        self, method: str, path: str, answer: type[Body], body: BaseModel | None = None, **query: Any
+    ) -> Body:
+        """Send `body`, return the answer; raises ProblemError (its `kind` is the server's) or Unreachable."""
+        content = None if body is None else body.model_dump_json().encode()
+        response = await self.send(method, path, content=content, params=query)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"]))
+            detail = f"{method} {self.url}{path} answered against its contract: {where}: {fault['msg']}"
+            raise ProblemError(500, "contract-broken", detail) from error
+
+    async def send(
+        self, method: str, path: str, content: bytes | None = None, media_type: str = "application/json", **options: Any
+    ) -> httpx.Response:
+        """Send bytes, return a successful answer; retries what may pass."""
+        async for attempt in stamina.retry_context(on=_backoff, attempts=self.attempts, timeout=None, wait_initial=0.2):
+            with attempt:
+                return await self._once(method, path, content, media_type, options)
+        raise AssertionError("stamina raises the last error")
+
+    async def _once(
+        self, method: str, path: str, content: bytes | None, media_type: str, options: dict[str, Any]
+    ) -> httpx.Response:
+        try:
+            response = await self._http.request(method, path, content=content, headers=_headers(media_type), **options)
+        except httpx.HTTPError as error:
+            raise Unreachable(self.url, f"{type(error).__name__} {error}".strip()) from error
+        if response.is_error:
+            raise problem_of(response)
+        return response
+
+    async def stream(self, path: str, event: type[Body]) -> AsyncIterator[Body]:
+        """The server-sent events of `path`, until the server ends them."""
+        try:
+            async with aconnect_sse(self._http, "GET", path, headers=_headers()) as source:
+                if source.response.is_error:
+                    await source.response.aread()
+                    raise problem_of(source.response)
+                async for sent in source.aiter_sse():
+                    yield event.model_validate_json(sent.data)
+        except httpx.HTTPError as error:
+            raise Unreachable(self.url, f"{type(error).__name__} {error}".strip()) from error
+
+
+def _headers(media_type: str = "application/json") -> dict[str, str]:
+    id = request_id.get()
+    return {"Content-Type": media_type} | ({} if id is None else {"X-Request-Id": id})
+
+
+def problem_of(response: httpx.Response) -> ProblemError:
+    """The error that a failed answer tells, whether or not it is a problem document."""
+    given = response.headers.get("retry-after", "")
+    retry_after = float(given) if given.isdecimal() else None
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:
+        request = response.request
+        detail = f"{request.method} {request.url} answered {response.status_code}: {response.text[:300]}"
+        return ProblemError(response.status_code, "unexpected-answer", detail, retry_after=retry_after)
+    kind = problem.type.removeprefix(PREFIX)
+    return ProblemError(problem.status, kind, problem.detail, errors=problem.errors, retry_after=retry_after)

@@ -1,0 +1,50 @@
+"""Find a repository of the Hugging Face hub: in a local folder that mirrors it first, then by download."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from .errors import ProblemError
+
+_REFERENCE = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)(?:@(?P<revision>[\w.-]+))?")
+
+
+def local(reference: str, mirror: Path) -> Path | None:
+    """`mirror/org/name` if it is there; a revision is `mirror/org/name@revision`."""
+    folder = mirror / reference
+    return folder if _REFERENCE.fullmatch(reference) and folder.is_dir() else None
+
+
+def locate(reference: str, mirror: Path, kind: Literal["model", "dataset"], *, download: bool) -> Path:
+    """The folder of `org/name[@revision]`; else the problem `unknown-model` or `unknown-dataset`."""
+    if (found := local(reference, mirror)) is not None:
+        return found
+    match = _REFERENCE.fullmatch(reference)
+    if match is None or not download:
+        have = ", ".join(names(mirror)) or "nothing"
+        raise ProblemError(422, f"unknown-{kind}", f"There is no {kind} {reference!r} here; {mirror} has {have}.")
+    try:
+        return Path(snapshot_download(match["id"], revision=match["revision"], repo_type=kind))
+    except RepositoryNotFoundError as error:
+        detail = f"The hub has no {kind} {reference!r} that this token may read."
+        raise ProblemError(422, f"unknown-{kind}", detail) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        detail = f"{kind} {reference!r} is not in {mirror}, and the hub cannot be reached: {type(error).__name__}. "
+        raise ProblemError(422, f"unknown-{kind}", detail + f"Put its folder at {mirror / reference}.") from error
+
+
+def names(mirror: Path) -> list[str]:
+    """Every repository under the folder: those with a config.json, data file or README in them."""
+    marks = ("config.json", "README.md", "*.jsonl", "*.parquet", "data")
+    folders = [folder for level in ("*", "*/*") for folder in mirror.glob(level) if folder.is_dir()]
+    return sorted(
+        folder.relative_to(mirror).as_posix() for folder in folders if any(any(folder.glob(m)) for m in marks)
+    )

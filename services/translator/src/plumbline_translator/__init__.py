@@ -1,0 +1,3 @@
+"""The translator service."""
+
+__version__ = "0.1.0"
