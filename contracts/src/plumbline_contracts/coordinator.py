@@ -150,7 +150,7 @@ class Coordinator(Protocol):
     async def upload(self, sha256: str, content: bytes) -> Artifact:
         """Keep a file, or raise `digest-mismatch`."""
 
-    async def check(self, submission: Submission) -> Check:
+    async def check_spec(self, submission: Submission) -> Check:
         """Validate fully without running, or raise `invalid-spec` with every fault and its place."""
 
     async def put(self, id: str, submission: Submission) -> Experiment:
@@ -194,7 +194,7 @@ async def upload(sha256: Sha256, request: HttpRequest, coordinator: Implementati
 @router.post("/checks", operation_id="check_experiment", responses=problems())
 async def check(submission: Submission, coordinator: Implementation) -> Check:
     """Validate an experiment file and say what a run would do."""
-    return await coordinator.check(submission)
+    return await coordinator.check_spec(submission)
 
 
 @router.put("/experiments/{id}", operation_id="put_experiment", status_code=202, responses=problems(409))

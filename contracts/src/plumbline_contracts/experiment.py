@@ -89,7 +89,7 @@ class Training(Request):
 class Arm(Request):
     """One variant under study: `weights` is `base`, `instruct` or the name of a training."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^/\x00-\x1f]+$")]
     model: Identifier
     weights: Identifier = "base"
     prompting: Literal["zero-shot", "urial", "chat"] = "zero-shot"
@@ -117,7 +117,7 @@ class JudgeChoice(Request):
     """A judge by the name that it has in the coordinator's settings, and its rubric per category of instruction."""
 
     name: Identifier = "judge"
-    rubrics: dict[str, str] = Field(
+    rubrics: dict[Identifier, str] = Field(
         default={"regular": "just-eval-multi", "safety": "just-eval-safety"},
         min_length=1,
         description="Items of a category that is not listed are not judged, and counted as such.",

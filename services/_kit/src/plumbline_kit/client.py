@@ -1,6 +1,6 @@
 """Call another service: timeouts, bounded retries that honour Retry-After, problems as exceptions."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -14,15 +14,29 @@ from .errors import PREFIX, ProblemError
 from .logs import request_id
 
 Body = TypeVar("Body", bound=BaseModel)
+Content = bytes | AsyncIterable[bytes] | None
 TRANSIENT = frozenset({408, 425, 429, 502, 503, 504})
 _LONGEST_WAIT_S = 60.0
 
 
 class Unreachable(ProblemError):
-    """No usable answer came: refused, timed out, broken, or not this contract's."""
+    """Nobody answers there: the service is down or starting."""
 
     def __init__(self, url: str, cause: str) -> None:
-        super().__init__(503, "unreachable", f"{url} does not answer: {cause}", retry_after=2)
+        super().__init__(503, "unreachable", f"{url} does not answer: {cause}.", retry_after=2)
+
+
+class Interrupted(ProblemError):
+    """The request was sent, but no whole answer came: timed out, or the service broke off."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        super().__init__(504, "no-answer", f"{url} took the request and gave no answer: {cause}.")
+
+
+def _failed(url: str, error: httpx.HTTPError) -> ProblemError:
+    cause = f"{type(error).__name__} {error}".strip().rstrip(".")
+    never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    return Unreachable(url, cause) if never_sent else Interrupted(url, cause)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -60,7 +74,7 @@ class ServiceClient:
     async def call(
         self, method: str, path: str, answer: type[Body], body: BaseModel | None = None, **query: Any
     ) -> Body:
-        """Send `body`, return the answer; raises ProblemError (its `kind` is the server's) or Unreachable."""
+        """Send `body`, return the answer. Raises ProblemError, of which Unreachable and Interrupted are kinds."""
         content = None if body is None else body.model_dump_json().encode()
         response = await self.send(method, path, content=content, params=query)
         try:
@@ -72,21 +86,21 @@ class ServiceClient:
             raise ProblemError(500, "contract-broken", detail) from error
 
     async def send(
-        self, method: str, path: str, content: bytes | None = None, media_type: str = "application/json", **options: Any
+        self, method: str, path: str, content: Content = None, media_type: str = "application/json", **options: Any
     ) -> httpx.Response:
-        """Send bytes, return a successful answer; retries what may pass."""
+        """Send bytes, return a successful answer; retries what may pass, so an iterable must start over every time."""
         async for attempt in stamina.retry_context(on=_backoff, attempts=self.attempts, timeout=None, wait_initial=0.2):
             with attempt:
                 return await self._once(method, path, content, media_type, options)
         raise AssertionError("stamina raises the last error")
 
     async def _once(
-        self, method: str, path: str, content: bytes | None, media_type: str, options: dict[str, Any]
+        self, method: str, path: str, content: Content, media_type: str, options: dict[str, Any]
     ) -> httpx.Response:
         try:
             response = await self._http.request(method, path, content=content, headers=_headers(media_type), **options)
         except httpx.HTTPError as error:
-            raise Unreachable(self.url, f"{type(error).__name__} {error}".strip()) from error
+            raise _failed(self.url, error) from error
         if response.is_error:
             raise problem_of(response)
         return response
@@ -101,7 +115,7 @@ class ServiceClient:
                 async for sent in source.aiter_sse():
                     yield event.model_validate_json(sent.data)
         except httpx.HTTPError as error:
-            raise Unreachable(self.url, f"{type(error).__name__} {error}".strip()) from error
+            raise _failed(self.url, error) from error
 
 
 def _headers(media_type: str = "application/json") -> dict[str, str]:

@@ -1,0 +1,191 @@
+"""Validate an experiment file fully before anything runs: form, references, data, models, judges, language pairs."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from plumbline_contracts import generator, translator
+from plumbline_contracts.common import Artifact, Place
+from plumbline_contracts.coordinator import Check, Submission
+from plumbline_contracts.experiment import ExperimentSpec
+from plumbline_kit.errors import ProblemError
+
+from .items import read_items
+from .prompting import Prompting, builtin_languages, uses_urial
+from .run import Run
+from .settings import Settings
+from .stages.train import rendered, used_trainings
+from .store import Item, Store
+from .yaml_places import SpecText, invalid
+
+_ASK_S = 5.0
+
+
+class Draft(Run):
+    """An experiment that is not stored: its spec and files come from the submission."""
+
+    def __init__(self, store: Store, settings: Settings, spec: ExperimentSpec, files: dict[str, Artifact]) -> None:
+        super().__init__("draft", store, settings)
+        self.__dict__ |= {"spec": spec, "files": files}
+
+
+@dataclass
+class Checked:
+    spec: ExperimentSpec
+    check: Check
+
+
+async def check(submission: Submission, store: Store, settings: Settings) -> Checked:
+    """The spec and what it would do, or the problem `invalid-spec` with every fault and its place."""
+    text = SpecText(submission.spec, submission.source)
+    spec = text.parse()
+    faults = [text.fault(path, message) for path, message in _references(spec, settings)]
+    draft = Draft(store, settings, spec, submission.files)
+    items = [] if faults else await asyncio.to_thread(_read, draft, text, faults)
+    warnings: list[str] = []
+    if not faults:
+        await _ask_services(draft, items, text, faults, warnings)
+    if faults:
+        raise invalid(faults)
+    return Checked(spec, _plan(spec, items, warnings))
+
+
+def _references(spec: ExperimentSpec, settings: Settings) -> Iterator[tuple[list[str | int], str]]:
+    """What names something that is not there."""
+    for index, name in _repeated([arm.name for arm in spec.arms]):
+        yield ["arms", index, "name"], f"{name!r} is the name of an arm before"
+    for index, name in _repeated(spec.languages):
+        yield ["languages", index], f"{name!r} is given twice"
+    for index, name in _repeated([choice.name for choice in spec.judges]):
+        yield ["judges", index, "name"], f"{name!r} is named twice"
+    for training_name, training in spec.trainings.items():
+        if training.model not in spec.models:
+            yield ["trainings", training_name, "model"], _unknown("model", training.model, spec.models)
+    for index in range(len(spec.arms)):
+        for field, message in _arm_faults(spec, index):
+            yield ["arms", index, field], message
+    for index, choice in enumerate(spec.judges):
+        if choice.name not in settings.judge_urls:
+            yield ["judges", index, "name"], _unknown("judge", choice.name, settings.judge_urls)
+    for language in spec.dataset.native:
+        if language not in spec.languages:
+            yield ["dataset", "native", language], f"{language!r} is not among the languages"
+    yield from _prompt_faults(spec)
+
+
+def _arm_faults(spec: ExperimentSpec, index: int) -> Iterator[tuple[str, str]]:
+    arm = spec.arms[index]
+    family = spec.models.get(arm.model)
+    if family is None:
+        yield "model", _unknown("model", arm.model, spec.models)
+    elif arm.weights == "instruct" and family.instruct is None:
+        yield "weights", f"the model {arm.model!r} has no instruct weights"
+    if arm.weights not in ("base", "instruct", *spec.trainings):
+        yield "weights", _unknown("training", arm.weights, ["base", "instruct", *spec.trainings])
+    elif arm.weights in spec.trainings and spec.trainings[arm.weights].model != arm.model:
+        yield "weights", f"the training {arm.weights!r} is of the model {spec.trainings[arm.weights].model!r}"
+
+
+def _prompt_faults(spec: ExperimentSpec) -> Iterator[tuple[list[str | int], str]]:
+    urial = spec.prompts.urial
+    have = {*builtin_languages(), *urial.files}
+    if not uses_urial(spec):
+        return
+    for index, language in enumerate(["en"] if urial.demonstrations == "en" else spec.languages):
+        if language not in have:
+            yield (
+                ["languages", index],
+                f"there is no URIAL prompt in {language!r}; give one in prompts.urial.files, or set "
+                f"prompts.urial.demonstrations to en (there are: {', '.join(sorted(have))})",
+            )
+
+
+def _repeated(names: list[str]) -> list[tuple[int, str]]:
+    return [(index, name) for index, name in enumerate(names) if name in names[:index]]
+
+
+def _unknown(kind: str, name: str, have: object) -> str:
+    return f"there is no {kind} {name!r}; there are: {', '.join(sorted(have)) or 'none'}"  # type: ignore[call-overload]
+
+
+def _read(draft: Draft, text: SpecText, faults: list[Place]) -> list[Item]:
+    """Read every file once; faults in data stand at their own file and line."""
+    spec, items = draft.spec, list[Item]()
+
+    def attempt(path: list[str | int], read: Callable[[], object]) -> None:
+        try:
+            read()
+        except ProblemError as error:
+            faults.extend(error.errors or [text.fault(path, error.detail)])
+        except UnicodeDecodeError as error:
+            faults.append(text.fault(path, f"is not UTF-8 text: {error}"))
+
+    attempt(["dataset"], lambda: items.extend(read_items(spec, draft.files, draft.sources)))
+    attempt(["prompts"], lambda: Prompting(spec, draft.reader(draft.files)))
+    for name in used_trainings(spec):
+        attempt(["trainings", name, "data"], lambda name=name: _read_training(draft, name))  # type: ignore[misc]
+    return items
+
+
+def _read_training(draft: Draft, name: str) -> None:
+    training = draft.spec.trainings[name]
+    rows = draft.sources.rows(training.data, draft.files)
+    if not [rendered(draft, training, place, row) for place, row in rows]:
+        raise ProblemError(422, "no-items", "there is no row in the training data")
+
+
+async def _ask_services(
+    draft: Draft, items: list[Item], text: SpecText, faults: list[Place], warnings: list[str]
+) -> None:
+    """Models and language pairs, as far as the services can be asked now."""
+    for service, ask in (("generator", _models), ("translator", _pairs)):
+        try:
+            async with asyncio.timeout(_ASK_S):
+                await ask(draft, items, text, faults, warnings)
+        except (ProblemError, TimeoutError) as error:
+            warnings.append(f"The {service} could not be asked, so what it has was not checked: {error}")
+
+
+async def _models(draft: Draft, _: list[Item], text: SpecText, faults: list[Place], warnings: list[str]) -> None:
+    async with draft.client("generator") as client:
+        have = [one.name for one in (await client.call("GET", "/v1/models", generator.Models)).models]
+    for name, family in draft.spec.models.items():
+        for kind, reference in (("base", family.base), ("instruct", family.instruct)):
+            if reference is None or reference in have or reference.startswith("artifact:"):
+                continue
+            if "/" in reference:
+                warnings.append(f"The model {reference!r} is not on this machine; it has to come from the hub.")
+            else:
+                faults.append(text.fault(["models", name, kind], _unknown("model", reference, have)))
+
+
+async def _pairs(draft: Draft, items: list[Item], text: SpecText, faults: list[Place], _: list[str]) -> None:
+    targets = {one.language for one in items if one.translate}
+    if not targets:
+        return
+    async with draft.client("translator") as client:
+        pairs = (await client.call("GET", "/v1/languages", translator.Languages)).pairs
+    source, have = draft.spec.dataset.language, {(pair.source, pair.target) for pair in pairs}
+    for index, target in enumerate(draft.spec.languages):
+        if target in targets and have and (source, target) not in have:
+            known = ", ".join(sorted(f"{a} to {b}" for a, b in have))
+            message = f"the translator does not translate {source} to {target}; it has {known}"
+            faults.append(text.fault(["languages", index], message))
+
+
+def _plan(spec: ExperimentSpec, items: list[Item], warnings: list[str]) -> Check:
+    per_language = Counter(one.language for one in items)
+    categories = Counter(one.category for one in items)
+    judged = sum(categories[category] for choice in spec.judges for category in choice.rubrics)
+    unjudged = sorted(set(categories) - {category for choice in spec.judges for category in choice.rubrics})
+    if unjudged:
+        warnings.append(f"No judge has a rubric for items of category {', '.join(unjudged)}: they are not judged.")
+    return Check(
+        items={language: per_language[language] for language in spec.languages},
+        translations=sum(one.translate for one in items),
+        trainings=len(used_trainings(spec)),
+        generations=len(spec.arms) * len(items),
+        judgments=len(spec.arms) * judged,
+        warnings=warnings,
+    )

@@ -1,0 +1,51 @@
+"""How far an experiment is, counted from the tables."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from plumbline_contracts.coordinator import Experiment, ExperimentState, Phase, PhaseName, PhaseState
+from sqlalchemy import Row
+
+from .store import Store
+
+
+def progress(store: Store, row: Row[Any]) -> Experiment:
+    phases, counts = store.phases(row.id), store.counts(row.id)
+
+    def phase(name: PhaseName) -> Phase:
+        stored = phases[name]
+        ok, failed, total = counts.get((name, "ok"), 0), counts.get((name, "failed"), 0), stored.total
+        done = ok + failed
+        if name in (PhaseName.PREPARE, PhaseName.ANALYZE):
+            done = total if stored.state == PhaseState.DONE else 0
+        elif name == PhaseName.TRAIN and (jobs := store.trainings(row.id)):
+            # Steps say more than the number of trainings; a training that has not begun counts as one step.
+            waiting = max(0, total - len(jobs))
+            done, total = sum(job.step for job in jobs), sum(job.total_steps for job in jobs) + waiting
+        return Phase(
+            name=name,
+            state=stored.state,
+            done=done,
+            total=total,
+            failed=failed,
+            message=stored.message,
+            started=_utc(stored.started),
+            finished=_utc(stored.finished),
+        )
+
+    return Experiment(
+        id=row.id,
+        name=row.name,
+        state=ExperimentState(row.state),
+        cause=row.cause,
+        phases=[phase(name) for name in PhaseName],
+        spec_sha256=row.spec_sha256,
+        created=_utc(row.created) or row.created,
+        started=_utc(row.started),
+        finished=_utc(row.finished),
+    )
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    """SQLite forgets the time zone; the tables hold UTC."""
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time

@@ -1,0 +1,73 @@
+"""One experiment as the stages see it: its spec, its tables, its prompts, the services it uses."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+from plumbline_contracts.common import Artifact
+from plumbline_contracts.experiment import Arm, ExperimentSpec
+from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit.client import ServiceClient
+
+from .prompting import Prompting
+from .settings import Settings
+from .sources import Sources
+from .store import Item, Outcome, Store
+
+
+class Run:
+    """Cheap to make; a step makes one. `client` opens a client of a service by name (`judge:NAME` for judges)."""
+
+    def __init__(self, id: str, store: Store, settings: Settings) -> None:
+        self.id, self.store, self.settings = id, store, settings
+        self.artifacts = ArtifactStore(settings.artifacts_dir)
+        self.sources = Sources(self.artifacts, settings.datasets_dir, download=settings.hub)
+
+    @cached_property
+    def spec(self) -> ExperimentSpec:
+        return self.store.spec(self.id)
+
+    @cached_property
+    def files(self) -> dict[str, Artifact]:
+        return self.store.files(self.id)
+
+    @cached_property
+    def items(self) -> list[Item]:
+        return self.store.items(self.id)
+
+    @cached_property
+    def prompting(self) -> Prompting:
+        return Prompting(self.spec, self.reader(self.files))
+
+    def reader(self, files: dict[str, Artifact]) -> Callable[[str], str]:
+        return lambda path: self.sources.uploaded(path, files).read_text("utf-8")
+
+    def arm(self, name: str) -> Arm:
+        return next(arm for arm in self.spec.arms if arm.name == name)
+
+    def instructions(self, language: str) -> dict[str, Outcome]:
+        """By item: {"text": instruction}, or the cause why there is none in this language."""
+        translated = self.store.results(self.id, "translate", [language])
+        missing = Outcome("", None, "not translated")
+        return {
+            one.item: translated.get((language, one.item), missing)
+            if one.translate
+            else Outcome(one.item, {"text": one.source, "flags": []})
+            for one in self.items
+            if one.language == language
+        }
+
+    def client(self, service: str) -> ServiceClient:
+        """A client that tries once; waiting and retrying is up to the caller (see waiting.py)."""
+        url = service_urls(self.settings)[service]
+        return ServiceClient(url, self.settings.token, timeout=self.settings.request_timeout_s, attempts=1)
+
+
+def service_urls(settings: Settings) -> dict[str, str]:
+    judges = {f"judge:{name}": url for name, url in settings.judge_urls.items()}
+    return {
+        "translator": settings.translator_url,
+        "generator": settings.generator_url,
+        "trainer": settings.trainer_url,
+        "analyzer": settings.analyzer_url,
+        **judges,
+    }

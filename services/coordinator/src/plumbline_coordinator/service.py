@@ -1,0 +1,152 @@
+"""The coordinator's operations on experiments."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from plumbline_contracts import coordinator as contract
+from plumbline_contracts import trainer
+from plumbline_contracts.analyzer import AnalysisResponse
+from plumbline_contracts.common import Artifact, Info
+from plumbline_kit.errors import ProblemError
+from sqlalchemy.exc import SQLAlchemyError
+
+from . import __version__
+from .check import check
+from .progress import progress
+from .records import Records, keys
+from .run import Run
+from .settings import Settings
+from .store import Store
+from .workflows import Workflows
+
+_ENDED = (contract.ExperimentState.COMPLETED, contract.ExperimentState.FAILED, contract.ExperimentState.CANCELLED)
+_EVENTS_S = 0.3
+
+
+class CoordinatorService:
+    def __init__(self, store: Store, workflows: Workflows, settings: Settings) -> None:
+        self.store, self.workflows, self.settings = store, workflows, settings
+
+    def _run(self, id: str) -> Run:
+        return Run(id, self.store, self.settings)
+
+    async def upload(self, sha256: str, content: bytes) -> Artifact:
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha256:
+            raise ProblemError(422, "digest-mismatch", f"The content has sha256 {found}, the path says {sha256}.")
+        return await asyncio.to_thread(self._run("").artifacts.put_bytes, content, "file")
+
+    async def check(self) -> None:
+        try:
+            await asyncio.to_thread(self.store.all)
+        except SQLAlchemyError as error:
+            detail = f"The database cannot be used: {type(error).__name__}."
+            raise ProblemError(503, "no-database", detail, retry_after=2) from error
+
+    async def check_spec(self, submission: contract.Submission) -> contract.Check:
+        return (await check(submission, self.store, self.settings)).check
+
+    async def put(self, id: str, submission: contract.Submission) -> contract.Experiment:
+        sha256 = _digest(submission)
+        if not await asyncio.to_thread(self.store.exists, id):
+            checked = await check(submission, self.store, self.settings)
+            await asyncio.to_thread(
+                self.store.create, id, checked.spec, submission.spec, submission.source, submission.files, sha256
+            )
+        row = await asyncio.to_thread(self.store.get, id)
+        if row.spec_sha256 != sha256:
+            detail = f"The id {id!r} is that of another experiment file ({row.name!r}, {row.state}); choose another id."
+            raise ProblemError(409, "id-taken", detail)
+        if row.state not in _ENDED:
+            await self.workflows.start(id)
+        return await self.get(id)
+
+    async def list_all(self) -> contract.ExperimentList:
+        rows = await asyncio.to_thread(self.store.all)
+        return contract.ExperimentList(experiments=[await asyncio.to_thread(progress, self.store, row) for row in rows])
+
+    async def get(self, id: str) -> contract.Experiment:
+        row = await asyncio.to_thread(self.store.get, id)
+        return await asyncio.to_thread(progress, self.store, row)
+
+    async def cancel(self, id: str) -> contract.Experiment:
+        row = await asyncio.to_thread(self.store.get, id)
+        if row.state not in _ENDED:
+            await asyncio.to_thread(self.store.end, id, contract.ExperimentState.CANCELLED, "cancelled on request")
+            await self.workflows.cancel(id)
+            await self._cancel_trainings(id)
+        return await self.get(id)
+
+    async def _cancel_trainings(self, id: str) -> None:
+        for row in await asyncio.to_thread(self.store.trainings, id):
+            try:
+                async with self._run(id).client("trainer") as client:
+                    await client.call("POST", f"/v1/trainings/{row.job}/cancel", trainer.Training)
+            except ProblemError:
+                continue  # the trainer is away; its job ends by itself and nobody waits for it
+
+    async def events(self, id: str) -> AsyncIterator[contract.Experiment]:
+        last = None
+        while last is None or last.state not in _ENDED:
+            current = await self.get(id)
+            if current != last:
+                yield current
+                last = current
+            else:
+                await asyncio.sleep(_EVENTS_S)
+
+    async def responses(self, id: str, after: str | None, limit: int) -> contract.ResponsePage:
+        await self.get(id)
+        start = _position(after)
+        return await asyncio.to_thread(self._page, id, start, limit)
+
+    def _page(self, id: str, start: int, limit: int) -> contract.ResponsePage:
+        run, end = self._run(id), start + limit
+        everything = keys(run)
+        page = everything[start:end]
+        records = Records(run, {f"{arm}/{item.language}" for arm, item in page})
+        return contract.ResponsePage(
+            responses=[records.record(arm, item) for arm, item in page],
+            next=str(end) if end < len(everything) else None,
+        )
+
+    async def results(self, id: str) -> AnalysisResponse:
+        row = await asyncio.to_thread(self.store.get, id)
+        if row.results is None:
+            detail = f"The experiment {id!r} is {row.state}; its results are there when it has completed."
+            raise ProblemError(409, "not-finished", detail)
+        return AnalysisResponse.model_validate(row.results)
+
+    async def manifest(self, id: str) -> contract.Manifest:
+        row = await asyncio.to_thread(self.store.get, id)
+        empty: dict[str, Any] = {"services": {}, "prompts": {}, "files": {}, "weights": {}}
+        return contract.Manifest.model_validate(row.manifest or {"spec": row.resolved, **empty})
+
+    async def report(self, id: str) -> str:
+        artifact = (await self.results(id)).report
+        return await asyncio.to_thread(lambda: self._run(id).artifacts.path(artifact).read_text("utf-8"))
+
+    def info(self) -> Info:
+        return Info(
+            contract=f"{contract.NAME}/{contract.VERSION}",
+            implementation=f"dbos-{self.store.engine.dialect.name}",
+            version=__version__,
+            model=None,
+            revision=None,
+            description="Runs experiments as durable workflows.",
+        )
+
+
+def _digest(submission: contract.Submission) -> str:
+    """What makes two submissions the same: the text and the content of its files."""
+    files = {path: artifact.sha256 for path, artifact in submission.files.items()}
+    return hashlib.sha256(json.dumps([submission.spec, files], sort_keys=True).encode()).hexdigest()
+
+
+def _position(after: str | None) -> int:
+    if after is not None and not after.isdecimal():
+        raise ProblemError(422, "invalid-request", f"after must be the `next` of a page, is {after!r}.")
+    return int(after or 0)

@@ -1,0 +1,63 @@
+"""Judgments of every response by every judge, on the rubric of its category."""
+
+from collections.abc import Sequence
+
+from plumbline_contracts import judge
+from plumbline_contracts.coordinator import PhaseName
+
+from ..run import Run
+from ..store import Chunk, Outcome
+from .detect import responded
+from .stage import Unit
+
+
+class JudgeStage:
+    """Unit: judge/category/arm/language."""
+
+    name = PhaseName.JUDGE
+
+    def plan(self, run: Run) -> list[Unit]:
+        category = {(one.language, one.item): one.category for one in run.items}
+        units = []
+        for choice in run.spec.judges:
+            for unit, items in responded(run):
+                language = unit.split("/")[1]
+                for wanted in choice.rubrics:
+                    mine = [item for item in items if category[language, item] == wanted]
+                    units.append((f"{choice.name}/{wanted}/{unit}", mine))
+        return units
+
+    def service(self, chunk: Chunk) -> str:
+        return f"judge:{chunk.unit.split('/')[0]}"
+
+    async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
+        judge_name, category, arm_name, language = chunk.unit.split("/")
+        rubric = next(choice.rubrics[category] for choice in run.spec.judges if choice.name == judge_name)
+        responses = run.store.results(run.id, "generate", [f"{arm_name}/{language}"])
+        instructions = run.instructions(language)
+        references = {one.item: one.reference for one in run.items if one.language == language}
+
+        def item(id: str) -> judge.JudgmentItem:
+            response, instruction = responses[f"{arm_name}/{language}", id].body, instructions[id].body
+            assert response is not None and instruction is not None
+            return judge.JudgmentItem(
+                id=id,
+                instruction=instruction["text"],
+                response=response["response"],
+                language=language,
+                reference=references[id],
+            )
+
+        request = judge.JudgmentRequest(rubric=rubric, items=[item(id) for id in items])
+        async with run.client(self.service(chunk)) as client:
+            answer = await client.call("POST", "/v1/judgments", judge.JudgmentResponse, request)
+        version = {"rubric": answer.rubric, "rubric_version": answer.rubric_version}
+        return [Outcome(one.id, one.model_dump(mode="json") | version, _cause(one)) for one in answer.judgments]
+
+
+def _cause(judgment: judge.Judgment) -> str | None:
+    """An item failed when no aspect has a score; a single aspect without one is told in the body."""
+    if any(score.score is not None for score in judgment.scores):
+        return None
+    causes = {score.unscored.cause: score.unscored.detail for score in judgment.scores if score.unscored}
+    return "; ".join(f"{cause}: {detail}" for cause, detail in causes.items()) or "no aspect was scored"

@@ -1,0 +1,94 @@
+"""Trainings that the arms need, as jobs of the trainer."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from plumbline_contracts import trainer
+from plumbline_contracts.coordinator import PhaseName
+from plumbline_contracts.experiment import ExperimentSpec, Training
+from plumbline_contracts.trainer import TrainingState
+from plumbline_kit.errors import ProblemError
+
+from ..run import Run
+from ..sources import Row, text
+from ..store import Chunk, Outcome
+from .stage import Unit
+
+_POLL_S = 1.0
+
+
+class Train:
+    """Unit and only item: the name of the training."""
+
+    name = PhaseName.TRAIN
+
+    def plan(self, run: Run) -> list[Unit]:
+        return [(name, [name]) for name in used_trainings(run.spec)]
+
+    def service(self, chunk: Chunk) -> str:
+        return "trainer"
+
+    async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
+        name = chunk.unit
+        request = await asyncio.to_thread(training_request, run, name)
+        job = job_id(run.id, name, request)
+        async with run.client("trainer") as client:
+            training = await client.call("PUT", f"/v1/trainings/{job}", trainer.Training, request)
+            while training.state in (TrainingState.QUEUED, TrainingState.RUNNING):
+                await asyncio.sleep(_POLL_S)
+                training = await client.call("GET", f"/v1/trainings/{job}", trainer.Training)
+                if (progress := training.progress) is not None:
+                    await asyncio.to_thread(
+                        run.store.set_training, run.id, name, job, progress.step, progress.total_steps
+                    )
+        if training.state != TrainingState.COMPLETED or training.weights is None:
+            return [Outcome(name, None, f"training {name!r} {training.state}: {training.cause or 'no cause given'}")]
+        return [Outcome(name, {"job": job, "weights": training.weights.model_dump()})]
+
+
+def used_trainings(spec: ExperimentSpec) -> list[str]:
+    return [name for name in spec.trainings if any(arm.weights == name for arm in spec.arms)]
+
+
+def job_id(experiment: str, name: str, request: trainer.TrainingRequest) -> str:
+    """The same request under the same experiment is the same job."""
+    digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    return f"{experiment[:80]}.{name[:30]}.{digest[:12]}"
+
+
+def training_request(run: Run, name: str) -> trainer.TrainingRequest:
+    training = run.spec.trainings[name]
+    rows = [rendered(run, training, place, row) for place, row in run.sources.rows(training.data, run.files)]
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows[: training.data.limit])
+    return trainer.TrainingRequest(
+        method=training.method,
+        model=run.spec.models[training.model].base,
+        data=run.artifacts.put_bytes(content.encode(), f"rows-{name[:40]}"),
+        hyperparameters=training.hyperparameters,
+    )
+
+
+def rendered(run: Run, training: Training, place: str, row: Row) -> dict[str, str]:
+    """A row as finished text, in the format of generation."""
+    data, format, prompting = training.data, training.prompting, run.prompting
+
+    def column(name: str) -> str:
+        if (value := text(row.get(name))) is None:
+            raise ProblemError(422, "unreadable-data", f"{place}: {name!r} must be a text that is not empty.")
+        return value
+
+    language: Any = row.get(data.language) if data.language else None
+    prefix = prompting.prefix(format, language or run.spec.languages[0])
+    prompt = {"prompt": prefix + prompting.text(format, column(data.instruction))}
+    names = (
+        {"completion": data.response}
+        if training.method == "sft"
+        else {
+            "chosen": data.chosen,
+            "rejected": data.rejected,
+        }
+    )
+    return prompt | {key: prompting.completion(format, column(name)) for key, name in names.items()}

@@ -1,0 +1,93 @@
+"""The coordinator's own tables. Workflow state holds ids; the texts are here. Schema changes are Alembic migrations."""
+
+from sqlalchemy import JSON, Column, DateTime, ForeignKeyConstraint, Integer, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(referred_table_name)s"},
+)
+
+
+def _key(name: str, length: int = 200) -> Column[str]:
+    return Column(name, String(length), primary_key=True)
+
+
+def _of_experiment() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["experiment"], ["experiment.id"], ondelete="CASCADE")
+
+
+experiment = Table(
+    "experiment",
+    metadata,
+    _key("id", 128),
+    Column("name", String(200), nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("spec_sha256", String(64), nullable=False),
+    Column("resolved", JSON, nullable=False),
+    Column("manifest", JSON),
+    Column("state", String(16), nullable=False),
+    Column("cause", Text),
+    Column("results", JSON),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("started", DateTime(timezone=True)),
+    Column("finished", DateTime(timezone=True)),
+)
+phase = Table(
+    "phase",
+    metadata,
+    _key("experiment", 128),
+    _key("name", 16),
+    Column("state", String(16), nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("message", Text),
+    Column("started", DateTime(timezone=True)),
+    Column("finished", DateTime(timezone=True)),
+    _of_experiment(),
+)
+item = Table(
+    "item",
+    metadata,
+    _key("experiment", 128),
+    _key("language", 8),
+    _key("item"),
+    Column("position", Integer, nullable=False),
+    Column("category", String(100), nullable=False),
+    Column("tasks", JSON, nullable=False),
+    Column("source", Text, nullable=False),  # the text to translate; the instruction itself where `translate` is false
+    Column("translate", Integer, nullable=False),
+    Column("reference", Text),
+    _of_experiment(),
+)
+chunk = Table(
+    "chunk",
+    metadata,
+    _key("experiment", 128),
+    _key("stage", 16),
+    Column("number", Integer, primary_key=True),
+    Column("unit", String(400), nullable=False),
+    Column("items", JSON, nullable=False),
+    _of_experiment(),
+)
+result = Table(
+    "result",
+    metadata,
+    _key("experiment", 128),
+    _key("stage", 16),
+    _key("unit", 400),
+    _key("item"),
+    Column("status", String(8), nullable=False),  # ok | failed
+    Column("body", JSON),
+    Column("cause", Text),
+    _of_experiment(),
+)
+training = Table(
+    "training",
+    metadata,
+    _key("experiment", 128),
+    _key("name", 128),
+    Column("job", String(128), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("total_steps", Integer, nullable=False),
+    _of_experiment(),
+)

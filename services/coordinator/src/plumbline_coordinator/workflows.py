@@ -1,0 +1,160 @@
+"""An experiment as a durable workflow: prepare, stages as chunks on a queue, analyze. All but its order is in steps."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
+from dbos import error as dbos_error
+from plumbline_contracts.coordinator import ExperimentState, PhaseName, PhaseState
+from plumbline_kit.errors import ProblemError
+
+from . import analysis, preparation, waiting
+from .database import workflow_database
+from .run import Run
+from .settings import Settings
+from .stages import STAGES
+from .stages.stage import chunks
+from .store import Store, now
+
+log = logging.getLogger(__name__)
+# Bump only when the order of steps changes; rows of another version are not picked up (docs/decisions/0004).
+FLOW_VERSION = "flow-1"
+_EXPERIMENTS, _CHUNKS = "experiments", "chunks"
+_POLL_S = 0.2
+
+
+class Workflows:
+    """Starts and cancels the workflows. One instance per process: the engine keeps a global registry."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self.store, self.settings = store, settings
+        sqlite = settings.database_url.startswith("sqlite")
+        DBOS(
+            config=DBOSConfig(
+                name="plumbline-coordinator",
+                system_database_url=workflow_database(settings.database_url),
+                executor_id=settings.executor,
+                application_version=FLOW_VERSION,
+                sys_db_pool_size=2 if sqlite else 10,
+                serializer=DBOSPortableJSONSerializer(),  # the default, pickle, would run what a database row says
+                log_level="WARNING",
+                notification_listener_polling_interval_sec=_POLL_S,
+            )
+        )
+        self._register()
+
+    async def launch(self) -> None:
+        """Go on with what was running when the last process ended."""
+        await asyncio.to_thread(DBOS.launch)
+        await DBOS.register_queue_async(_EXPERIMENTS, polling_interval_sec=_POLL_S)
+        await DBOS.register_queue_async(
+            _CHUNKS, partition_concurrency=self.settings.concurrency, polling_interval_sec=_POLL_S
+        )
+        for row in await asyncio.to_thread(self.store.all):
+            if row.state in (ExperimentState.QUEUED, ExperimentState.RUNNING):
+                await self.start(row.id)  # its process may have ended between storing and starting it
+
+    async def start(self, id: str) -> None:
+        """Repeating it is harmless: the id of the experiment is the id of its workflow."""
+        with SetWorkflowID(id):
+            await DBOS.enqueue_workflow_async(_EXPERIMENTS, self.experiment, id)
+
+    async def cancel(self, id: str) -> None:
+        await DBOS.cancel_workflow_async(id, cancel_children=True)
+
+    def close(self) -> None:
+        DBOS.destroy()
+
+    def _register(self) -> None:
+        """Workflows and steps are closures over this process's store, so that nothing is registered at import."""
+        step = partial(DBOS.step, retries_allowed=True, max_attempts=20, backoff_rate=1.5, should_retry=_may_pass)
+
+        @step(name="prepare", preemptible=True)
+        async def prepare(id: str) -> None:
+            await self._phase(id, PhaseName.PREPARE, partial(preparation.prepare, Run(id, self.store, self.settings)))
+
+        @step(name="plan")
+        async def plan(id: str, name: str) -> list[str]:
+            """The service of every chunk of the stage, in order."""
+            return await asyncio.to_thread(self._plan, id, PhaseName(name))
+
+        @step(name="process", preemptible=True)
+        async def process(id: str, name: str, number: int) -> None:
+            await self._process(id, PhaseName(name), number)
+
+        @step(name="close_phase")
+        async def close_phase(id: str, name: str) -> None:
+            self.store.set_phase(id, PhaseName(name), state=PhaseState.DONE, finished=now(), message=None)
+
+        @step(name="analyze", preemptible=True)
+        async def analyze(id: str) -> None:
+            await self._phase(id, PhaseName.ANALYZE, partial(analysis.analyze, Run(id, self.store, self.settings)))
+
+        @step(name="end")
+        async def end(id: str, cause: str | None) -> None:
+            state = ExperimentState.COMPLETED if cause is None else ExperimentState.FAILED
+            await asyncio.to_thread(self.store.end, id, state, cause)
+
+        @DBOS.workflow(name="chunk", max_recovery_attempts=1000)
+        async def chunk(id: str, name: str, number: int) -> None:
+            await process(id, name, number)
+
+        @DBOS.workflow(name="experiment", max_recovery_attempts=1000)
+        async def experiment(id: str) -> None:
+            cause = None
+            try:
+                await prepare(id)
+                for name in STAGES:
+                    services = await plan(id, name.value)
+                    handles = []
+                    for number, service in enumerate(services):
+                        with SetWorkflowID(f"{id}/{name}/{number}"), SetEnqueueOptions(queue_partition_key=service):
+                            handles.append(await DBOS.enqueue_workflow_async(_CHUNKS, chunk, id, name.value, number))
+                    for handle in handles:
+                        await handle.get_result(polling_interval_sec=_POLL_S)
+                    await close_phase(id, name.value)
+                await analyze(id)
+            except dbos_error.DBOSAwaitedWorkflowCancelledError:
+                raise
+            except Exception as error:
+                log.exception("experiment %s failed", id)
+                cause = str(error)
+            await end(id, cause)
+
+        self.experiment = experiment
+
+    def _plan(self, id: str, name: PhaseName) -> list[str]:
+        run, stage = Run(id, self.store, self.settings), STAGES[name]
+        planned = chunks(stage.plan(run), self.settings.batch_size)
+        self.store.add_chunks(id, name, planned)
+        total = sum(len(one.items) for one in planned)
+        self.store.set_phase(id, name, state=PhaseState.RUNNING, started=now(), total=total)
+        return [stage.service(one) for one in planned]
+
+    async def _process(self, id: str, name: PhaseName, number: int) -> None:
+        run, stage = Run(id, self.store, self.settings), STAGES[name]
+        todo = await asyncio.to_thread(self.store.chunk, id, name, number)
+        done = await asyncio.to_thread(self.store.results, id, name, [todo.unit])
+        items = [item for item in todo.items if (todo.unit, item) not in done]
+        outcomes = await waiting.process(partial(stage.process, run, todo), items, self._tell(id, name))
+        await asyncio.to_thread(self.store.save, id, name, todo.unit, outcomes)
+
+    async def _phase(self, id: str, name: PhaseName, work: Callable[[], Awaitable[None]]) -> None:
+        """A phase that is one piece of work."""
+        await asyncio.to_thread(self.store.set_phase, id, name, state=PhaseState.RUNNING, started=now(), total=1)
+        await waiting.patiently(work, self._tell(id, name))
+        await asyncio.to_thread(self.store.set_phase, id, name, state=PhaseState.DONE, finished=now(), message=None)
+
+    def _tell(self, id: str, name: PhaseName) -> Callable[[str | None], Awaitable[None]]:
+        async def tell(message: str | None) -> None:
+            log.info("%s %s: %s", id, name, message or "goes on")
+            await asyncio.to_thread(self.store.set_phase, id, name, message=message)
+
+        return tell
+
+
+def _may_pass(error: BaseException) -> bool:
+    """A problem was dealt with where it came up; what is left (a locked or restarting database) may pass."""
+    return not isinstance(error, ProblemError | AssertionError | LookupError | TypeError | ValueError)
