@@ -10,10 +10,9 @@ down_revision = None
 def _experiment_child(name: str, *columns: sa.Column) -> None:  # type: ignore[type-arg]
     op.create_table(
         name,
-        sa.Column("experiment", sa.String(128), nullable=False),
+        _key("experiment", 128),
         *columns,
         sa.ForeignKeyConstraint(["experiment"], ["experiment.id"], name=f"fk_{name}_experiment", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("experiment", *(c.name for c in columns if c.primary_key), name=f"pk_{name}"),
     )
 
 
@@ -28,7 +27,7 @@ def _time(name: str, nullable: bool = True) -> sa.Column:  # type: ignore[type-a
 def upgrade() -> None:
     op.create_table(
         "experiment",
-        sa.Column("id", sa.String(128), nullable=False),
+        _key("id", 128),
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("spec", sa.Text, nullable=False),
         sa.Column("source", sa.Text, nullable=False),
@@ -42,7 +41,6 @@ def upgrade() -> None:
         _time("created", nullable=False),
         _time("started"),
         _time("finished"),
-        sa.PrimaryKeyConstraint("id", name="pk_experiment"),
     )
     _experiment_child(
         "phase",

@@ -1,0 +1,76 @@
+# Plumbline. `make` prints what there is to do.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+PLUMBLINE_HOME ?= var
+VENV := .venv
+BIN := $(VENV)/bin
+SERVICES := translator generator trainer judge analyzer coordinator
+PACKAGES := contracts contracts/conformance services/_kit $(SERVICES:%=services/%) cli examples/tinyworld
+SOURCES := contracts/src contracts/conformance/src services/_kit/src $(SERVICES:%=services/%/src) cli/src examples/tinyworld/src
+STAMP := $(VENV)/.installed
+TINYWORLD := var/tinyworld
+export PLUMBLINE_HOME
+export OMP_WAIT_POLICY ?= PASSIVE
+export TRANSLATOR_PACKAGES_DIR ?= $(TINYWORLD)/argos/packages
+export GENERATOR_MODELS_DIR ?= $(TINYWORLD)/models
+export TRAINER_MODELS_DIR ?= $(TINYWORLD)/models
+
+.PHONY: help setup tinyworld demo up down test unit contract integration e2e lint format contracts lock conform images
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install everything into .venv
+
+$(STAMP): requirements.lock $(PACKAGES:%=%/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed; set PYTHON=...' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'No venv module: sudo apt-get install python3-venv' >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
+	@touch $@
+
+tinyworld: $(STAMP) ## build the small models and translation packages (cached)
+	@$(BIN)/python -m tinyworld --out $(TINYWORLD)
+
+demo: tinyworld ## run experiments/quickstart.yaml on this machine, from nothing to a report
+	@$(BIN)/plumbline up
+	@$(BIN)/plumbline run experiments/quickstart.yaml; status=$$?; $(BIN)/plumbline down; exit $$status
+
+up: tinyworld ## start the six services on this machine
+	@$(BIN)/plumbline up
+
+down: $(STAMP) ## stop them; data stays
+	@$(BIN)/plumbline down
+
+test: tinyworld ## run all tests
+	$(BIN)/pytest
+
+unit: $(STAMP) ## run the tests of each package
+	$(BIN)/pytest contracts services cli examples
+
+contract integration e2e: tinyworld ## run one folder of tests/
+	$(BIN)/pytest tests/$@
+
+lint: $(STAMP) ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/python -m plumbline_contracts.export --check contracts/openapi
+
+format: $(STAMP) ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+contracts: $(STAMP) ## export contracts/openapi/*.json
+	$(BIN)/python -m plumbline_contracts.export contracts/openapi
+
+lock: $(STAMP) ## resolve all requirements.lock anew
+	$(BIN)/python scripts/lock.py
+
+conform: $(STAMP) ## check a service against its contract: make conform SERVICE=judge URL=http://...
+	$(BIN)/plumbline conform $(SERVICE) --url $(URL)
+
+images: ## build the container images (docs: not yet, see CHANGELOG.md)
+	@echo 'Container images are not there yet; `make up` runs the services as processes.' >&2; exit 1

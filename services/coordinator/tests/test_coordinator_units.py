@@ -1,0 +1,186 @@
+"""Items, prompts, waiting and the store, each by itself."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import pytest
+from plumbline_contracts.experiment import DataSource, ExperimentSpec
+from plumbline_coordinator import database, waiting
+from plumbline_coordinator.items import read_items, spread
+from plumbline_coordinator.prompting import Prompting, builtin, builtin_languages
+from plumbline_coordinator.sources import Sources
+from plumbline_coordinator.stages.stage import chunks
+from plumbline_coordinator.store import Outcome, Store
+from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit.client import Unreachable
+from plumbline_kit.errors import ProblemError
+
+ARMS = [{"name": "zero-shot", "model": "tiny"}, {"name": "URIAL", "model": "tiny", "prompting": "urial"}]
+
+
+def spec(**changes: object) -> ExperimentSpec:
+    return ExperimentSpec.model_validate(
+        {
+            "name": "test",
+            "languages": ["en", "fr"],
+            "dataset": {"path": "items.jsonl"},
+            "models": {"tiny": {"base": "tiny-base"}},
+            "arms": ARMS,
+            "decoding": {"max_new_tokens": 8},
+        }
+        | changes
+    )
+
+
+def sources(tmp_path: Path, rows: list[dict[str, object]]) -> tuple[Sources, dict[str, object]]:
+    store = ArtifactStore(tmp_path / "artifacts")
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return Sources(store, tmp_path, download=False), {"items.jsonl": store.put_bytes(content, "file")}
+
+
+def test_items_are_shared_between_languages_and_translated_where_they_are_foreign(tmp_path: Path) -> None:
+    row = {"id": 5, "instruction": "Hi", "reference": "Hello", "references": {"fr": "Bonjour"}, "task": ["coding"]}
+    found, files = sources(tmp_path, [row])
+    english, french = read_items(spec(), files, found)  # type: ignore[arg-type]
+    assert (english.item, english.translate, english.reference, english.category) == ("5", False, "Hello", "regular")
+    assert (french.item, french.translate, french.reference, french.tasks) == ("5", True, "Bonjour", ["coding"])
+
+
+def test_rows_that_say_their_language_are_native(tmp_path: Path) -> None:
+    found, files = sources(
+        tmp_path, [{"id": f"{one}-1", "prompt": f"hi {one}", "language": one} for one in ("fr", "de", "es")]
+    )
+    dataset = {"path": "items.jsonl", "fields": {"instruction": "prompt", "language": "language"}}
+    items = read_items(spec(languages=["fr", "es"], dataset=dataset), files, found)  # type: ignore[arg-type]
+    assert [(one.language, one.item, one.translate) for one in items] == [("fr", "fr-1", False), ("es", "es-1", False)]
+
+
+def test_a_sample_is_spread_over_the_file() -> None:
+    assert spread([{"n": n} for n in range(10)], 4) == [{"n": 0}, {"n": 2}, {"n": 5}, {"n": 7}]
+    assert spread([{"n": 1}], 4) == [{"n": 1}]
+
+
+def test_parquet_is_read(tmp_path: Path) -> None:
+    duckdb.sql(f"copy (select 1 as id, 'Hi' as instruction) to '{tmp_path}/items.parquet'")
+    store = ArtifactStore(tmp_path / "artifacts")
+    files = {"items.parquet": store.put(tmp_path / "items.parquet", "file")}
+    rows = Sources(store, tmp_path, download=False).rows(DataSource(path="items.parquet"), files)
+    assert list(rows) == [("items.parquet row 1", {"id": 1, "instruction": "Hi"})]
+
+
+def test_urial_prompts_have_the_published_layout() -> None:
+    assert builtin_languages() == ["en", "es", "fr"]
+    for language in builtin_languages():
+        text = builtin(language)
+        assert text.startswith("# Instruction\n\n")
+        assert text.count("\n# Query:\n```\n") == text.count("\n```\n\n# Answer:\n```\n") == 3
+        assert text.endswith("\n```\n")
+    prompting = Prompting(spec(), lambda path: pytest.fail(path))
+    prompt = prompting.prefix("urial", "fr") + prompting.text("urial", "Bonjour ?")
+    assert prompt.endswith("\n```\n\n# Query:\n```\nBonjour ?\n```\n\n# Answer:\n```\n")
+    assert prompting.text("zero-shot", "Bonjour ?") == "Bonjour ?\n"
+    assert set(prompting.digests()) == {"urial/en", "urial/fr"}
+
+
+def test_demonstrations_may_stay_english_and_come_from_a_file() -> None:
+    prompts = {"urial": {"demonstrations": "en", "files": {"en": {"path": "mine.txt"}}}}
+    prompting = Prompting(spec(prompts=prompts), {"mine.txt": "MINE\n```\n"}.__getitem__)
+    assert prompting.prefix("urial", "fr") == "MINE\n```\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("Bonjour.\n```\n\n", "Bonjour."),
+        ("Bonjour.", "Bonjour."),
+        ("Use this:\n```\nx = 1\n```\n", "Use this:\n```\nx = 1\n```"),
+        ("Use this:\n```\nx = 1\n```\n```\n\n", "Use this:\n```\nx = 1\n```"),
+    ],
+)
+def test_cleaning_takes_the_closing_fence_of_the_layout_only(text: str, cleaned: str) -> None:
+    prompting = Prompting(spec(), lambda path: pytest.fail(path))
+    assert prompting.clean("urial", text) == cleaned
+    assert prompting.clean("zero-shot", text) == text.strip()
+
+
+def test_chunks_depend_on_the_experiment_alone() -> None:
+    cut = chunks([("a", ["1", "2", "3"]), ("b", ["4"])], 2)
+    assert [(one.number, one.unit, one.items) for one in cut] == [
+        (0, "a", ("1", "2")),
+        (1, "a", ("3",)),
+        (2, "b", ("4",)),
+    ]
+
+
+class Flaky:
+    """A service that raises the given problems first, and refuses item `bad` always."""
+
+    def __init__(self, *problems: ProblemError) -> None:
+        self.problems, self.calls = list(problems), list[list[str]]()
+
+    async def __call__(self, items: Sequence[str]) -> list[Outcome]:
+        self.calls.append(list(items))
+        if self.problems:
+            raise self.problems.pop(0)
+        if "bad" in items:
+            raise ProblemError(422, "invalid-request", "bad item")
+        return [Outcome(item, {"done": True}) for item in items]
+
+
+def done(service: Flaky, items: list[str]) -> tuple[dict[str, str | None], list[str | None]]:
+    told: list[str | None] = []
+
+    async def tell(message: str | None) -> None:
+        told.append(message)
+
+    outcomes = asyncio.run(waiting.process(service, items, tell))
+    return {one.item: one.cause for one in outcomes}, told
+
+
+def test_a_refused_batch_is_halved_until_the_bad_item_stands_alone() -> None:
+    causes, _ = done(Flaky(), ["1", "2", "bad", "3"])
+    assert causes == {"1": None, "2": None, "bad": "invalid-request: bad item", "3": None}
+
+
+def test_a_service_that_is_down_is_waited_for_with_a_message() -> None:
+    away = [Unreachable("http://x", "refused") for _ in range(6)]
+    for problem in away:
+        problem.retry_after = 0.01
+    causes, told = done(Flaky(*away), ["1"])
+    assert causes == {"1": None}
+    assert told[0] is not None and "http://x does not answer" in told[0] and told[-1] is None
+
+
+def test_a_request_that_the_service_took_and_failed_is_given_up_with_its_cause() -> None:
+    failing = [ProblemError(500, "internal", "it broke", retry_after=0.01) for _ in range(9)]
+    service = Flaky(*failing)
+    causes, _ = done(service, ["1", "2"])
+    assert causes == {"1": "internal: it broke", "2": "internal: it broke"}
+    assert len(service.calls) == 4
+
+
+def test_an_answer_that_lacks_an_item_is_told() -> None:
+    async def forgetful(items: Sequence[str]) -> list[Outcome]:
+        return [Outcome(items[0], {})]
+
+    async def tell(_: str | None) -> None: ...
+
+    outcomes = asyncio.run(waiting.process(forgetful, ["1", "2"], tell))
+    assert [(one.item, one.cause) for one in outcomes] == [("1", None), ("2", "the service's answer lacks this item")]
+
+
+def test_results_are_kept_once(tmp_path: Path) -> None:
+    engine = database.connect(f"sqlite:///{tmp_path}/test.sqlite")
+    database.migrate(engine)
+    database.migrate(engine)
+    store = Store(engine)
+    store.create("a", spec(), "text", "a.yaml", {}, "0" * 64)
+    store.save("a", "generate", "arm/en", [Outcome("1", {"text": "first"})])
+    store.save("a", "generate", "arm/en", [Outcome("1", {"text": "second"}), Outcome("2", None, "why")])
+    kept = store.results("a", "generate")
+    assert kept["arm/en", "1"].body == {"text": "first"}
+    assert kept["arm/en", "2"].cause == "why"
+    assert store.counts("a") == {("generate", "ok"): 1, ("generate", "failed"): 1}
