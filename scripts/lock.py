@@ -35,7 +35,15 @@ def third_party(project: str) -> set[str]:
 
 def lock(requirements: set[str], target: Path) -> None:
     print(f"{target.relative_to(ROOT)}", flush=True)
-    options = ["--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header"]
+    options = [
+        "--quiet",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-annotate",
+        "--no-header",
+    ]
     command = ["uv", "pip", "compile", "-", *options, "--no-emit-package", "torch"]
     settings = ["--config-file", str(ROOT / "scripts/lock.toml"), "--output-file", str(target)]
     text = "\n".join(sorted(requirements))

@@ -52,7 +52,7 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-def checked(settings: Settings, spec: str = SPEC, **files: str) -> Check:
+def checked(settings: Settings, spec: str = SPEC, to_run: bool = True, **files: str) -> Check:
     contents = {"items.jsonl": lines(ITEMS), "pairs.jsonl": lines(PAIRS)} | {
         name.replace("_", "."): content for name, content in files.items()
     }
@@ -61,7 +61,8 @@ def checked(settings: Settings, spec: str = SPEC, **files: str) -> Check:
         name: store.put_bytes(content.encode(), "file") for name, content in contents.items()
     }
     submission = Submission(spec=spec, source="test.yaml", files=uploaded)
-    return asyncio.run(check.check(submission, Store(database.connect(settings.database_url)), settings)).check
+    store_of_experiments = Store(database.connect(settings.database_url))
+    return asyncio.run(check.check(submission, store_of_experiments, settings, to_run=to_run)).check
 
 
 def faults(settings: Settings, spec: str = SPEC, **files: str) -> dict[str, str]:
@@ -149,3 +150,14 @@ def test_a_hub_data_set_is_read_from_a_folder_that_looks_like_one(settings: Sett
 def test_a_hub_data_set_that_is_not_here_says_where_to_put_it(settings: Settings) -> None:
     spec = SPEC.replace("{path: items.jsonl}", "{hub: re-align/just-eval-instruct}")
     assert "There is no dataset 're-align/just-eval-instruct' here" in faults(settings, spec)["test.yaml:3 dataset"]
+    warned = checked(settings, spec, to_run=False).warnings
+    assert any("There is no dataset 're-align/just-eval-instruct' here" in warning for warning in warned)
+
+
+def test_the_grid_of_the_paper_is_valid(settings: Settings) -> None:
+    grid = Path(__file__).resolve().parents[3] / "experiments" / "small-multilingual.yaml"
+    found = checked(settings, grid.read_text(), to_run=False)
+    assert found.trainings == 2
+    absent = " ".join(found.warnings)
+    for name in ("re-align/just-eval-instruct", "HuggingFaceH4/ultrafeedback_binarized"):
+        assert f"There is no dataset {name!r} here" in absent

@@ -30,7 +30,9 @@ def locate(reference: str, mirror: Path, kind: Literal["model", "dataset"], *, d
     match = _REFERENCE.fullmatch(reference)
     if match is None or not download:
         have = ", ".join(names(mirror)) or "nothing"
-        raise ProblemError(422, f"unknown-{kind}", f"There is no {kind} {reference!r} here; {mirror} has {have}.")
+        detail = f"There is no {kind} {reference!r} here: {mirror} has {have}."
+        advice = f" Put its folder at {mirror / reference}, or let this service download from the hub."
+        raise ProblemError(422, f"unknown-{kind}", detail + ("" if match is None else advice))
     try:
         return Path(snapshot_download(match["id"], revision=match["revision"], repo_type=kind))
     except RepositoryNotFoundError as error:

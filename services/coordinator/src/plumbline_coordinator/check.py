@@ -36,14 +36,20 @@ class Checked:
     check: Check
 
 
-async def check(submission: Submission, store: Store, settings: Settings) -> Checked:
-    """The spec and what it would do, or the problem `invalid-spec` with every fault and its place."""
+async def check(submission: Submission, store: Store, settings: Settings, *, to_run: bool) -> Checked:
+    """The spec and what it would do, or the problem `invalid-spec` with every fault and its place.
+
+    A hub data set that cannot be had here is a fault when the experiment is to run, otherwise a warning.
+    """
     text = SpecText(submission.spec, submission.source)
     spec = text.parse()
     faults = [text.fault(path, message) for path, message in _references(spec, settings)]
     draft = Draft(store, settings, spec, submission.files)
-    items = [] if faults else await asyncio.to_thread(_read, draft, text, faults)
     warnings: list[str] = []
+    absent = faults if to_run else list[Place]()
+    items = [] if faults else await asyncio.to_thread(_read, draft, text, faults, absent)
+    if not to_run:
+        warnings += [f"{fault.place}: {fault.message} Its rows were not checked nor counted." for fault in absent]
     if not faults:
         await _ask_services(draft, items, text, faults, warnings)
     if faults:
@@ -109,15 +115,16 @@ def _unknown(kind: str, name: str, have: object) -> str:
     return f"there is no {kind} {name!r}; there are: {', '.join(sorted(have)) or 'none'}"  # type: ignore[call-overload]
 
 
-def _read(draft: Draft, text: SpecText, faults: list[Place]) -> list[Item]:
-    """Read every file once; faults in data stand at their own file and line."""
+def _read(draft: Draft, text: SpecText, faults: list[Place], absent: list[Place]) -> list[Item]:
+    """Read every file once; faults in data stand at their own file and line. `absent`: hub data that is not here."""
     spec, items = draft.spec, list[Item]()
 
     def attempt(path: list[str | int], read: Callable[[], object]) -> None:
         try:
             read()
         except ProblemError as error:
-            faults.extend(error.errors or [text.fault(path, error.detail)])
+            found = absent if error.kind == "unknown-dataset" else faults
+            found.extend(error.errors or [text.fault(path, error.detail)])
         except UnicodeDecodeError as error:
             faults.append(text.fault(path, f"is not UTF-8 text: {error}"))
 

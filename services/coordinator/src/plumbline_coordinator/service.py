@@ -47,12 +47,12 @@ class CoordinatorService:
             raise ProblemError(503, "no-database", detail, retry_after=2) from error
 
     async def check_spec(self, submission: contract.Submission) -> contract.Check:
-        return (await check(submission, self.store, self.settings)).check
+        return (await check(submission, self.store, self.settings, to_run=False)).check
 
     async def put(self, id: str, submission: contract.Submission) -> contract.Experiment:
         sha256 = _digest(submission)
         if not await asyncio.to_thread(self.store.exists, id):
-            checked = await check(submission, self.store, self.settings)
+            checked = await check(submission, self.store, self.settings, to_run=True)
             await asyncio.to_thread(
                 self.store.create, id, checked.spec, submission.spec, submission.source, submission.files, sha256
             )

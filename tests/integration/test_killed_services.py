@@ -1,0 +1,150 @@
+"""kill -9 in mid-run: the experiment ends as an undisturbed one, nothing lost, nothing done twice in the tables."""
+
+import json
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services import MODEL_FREE
+from tests.stack import Coordinator, Stack, wait_for
+
+SPEC = """\
+name: killed
+languages: [en, fr, es]
+dataset: {path: items.jsonl}
+models: {canned: {base: canned}}
+trainings:
+  sft:
+    method: sft
+    model: canned
+    data: {path: rows.jsonl}
+    hyperparameters: {learning_rate: 1.0e-3}
+arms:
+  - {name: zero-shot, model: canned}
+  - {name: URIAL, model: canned, prompting: urial}
+  - {name: SFT, model: canned, weights: sft}
+decoding: {max_new_tokens: 32}
+judges: [{rubrics: {regular: rules, safety: rules-safety}}]
+analysis: {resamples: 200}
+"""
+ITEMS = 150
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("spec")
+    items = [
+        {
+            "id": n,
+            "instruction": f"Say what is special about the number {n}.",
+            "category": "safety" if n % 9 == 0 else "regular",
+        }
+        for n in range(ITEMS)
+    ]
+    rows = [{"language": "en", "instruction": f"Say {n}.", "response": f"{n}."} for n in range(20)]
+    (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "killed.yaml").write_text(SPEC)
+    return folder / "killed.yaml"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    # Small batches, so that there are many moments to be killed at.
+    settings = MODEL_FREE | {"COORDINATOR_BATCH_SIZE": "8"}
+    with Stack(tmp_path_factory.mktemp("home"), settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stack: Stack, spec: Path) -> dict[str, Any]:
+    coordinator = Coordinator(stack.url("coordinator"))
+    coordinator.submit("undisturbed", spec).raise_for_status()
+    assert coordinator.finish("undisturbed")["state"] == "completed"
+    return outcome(coordinator, "undisturbed")
+
+
+def outcome(coordinator: Coordinator, id: str) -> dict[str, Any]:
+    """Everything an experiment ends with, but for its own id."""
+    results = coordinator.get(id, "/results")
+    del results["report"]
+    return {"responses": coordinator.responses(id), "results": results}
+
+
+def test_every_item_is_accounted_for(undisturbed: dict[str, Any]) -> None:
+    responses = undisturbed["responses"]
+    keys = {(one["arm"], one["language"], one["item"]) for one in responses}
+    assert len(responses) == len(keys) == 3 * 3 * ITEMS
+    for one in responses:
+        assert (one["response"] is None) == (one["missing"] is not None)
+        assert len(one["detections"]) == 6
+        assert one["judgments"]
+        assert all((score["score"] is None) == (score["missing"] is not None) for score in one["judgments"])
+
+
+def test_the_coordinator_is_killed_at_random_moments(stack: Stack, spec: Path, undisturbed: dict[str, Any]) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    coordinator = Coordinator(stack.url("coordinator"))
+    coordinator.submit("killed", spec).raise_for_status()
+    for _ in range(4):
+        time.sleep(draw.uniform(0.3, 2.5))
+        stack.kill("coordinator")
+        stack.start("coordinator")
+        stack.wait_ready("coordinator")
+    assert coordinator.finish("killed")["state"] == "completed"
+    assert outcome(coordinator, "killed") == undisturbed, f"seed {seed}"
+    assert rows(stack, "killed") == rows(stack, "undisturbed")
+
+
+def test_a_service_that_is_killed_is_waited_for(stack: Stack, spec: Path, undisturbed: dict[str, Any]) -> None:
+    coordinator = Coordinator(stack.url("coordinator"))
+    stack.kill("judge")
+    coordinator.submit("waited", spec).raise_for_status()
+    wait_for(lambda: coordinator.phase("waited", "prepare")["message"] is not None, 60, "a message")
+    assert "does not answer" in coordinator.phase("waited", "prepare")["message"]
+    stack.start("judge")
+    wait_for(lambda: coordinator.phase("waited", "generate")["done"] > 20, 120, "some responses")
+    stack.kill("generator")
+    wait_for(lambda: coordinator.phase("waited", "generate")["message"] is not None, 60, "a message")
+    stack.start("generator")
+    assert coordinator.finish("waited")["state"] == "completed"
+    assert outcome(coordinator, "waited") == undisturbed
+    assert coordinator.phase("waited", "generate")["message"] is None
+
+
+def test_repeating_a_submission_is_harmless_and_another_under_its_id_is_refused(
+    stack: Stack, spec: Path, undisturbed: dict[str, Any]
+) -> None:
+    coordinator = Coordinator(stack.url("coordinator"))
+    assert coordinator.submit("undisturbed", spec).json()["state"] == "completed"
+    other = spec.with_name("other.yaml")
+    other.write_text(SPEC.replace("name: killed", "name: other"))
+    refused = coordinator.submit("undisturbed", other)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:plumbline:problem:id-taken")
+
+
+def test_a_cancelled_experiment_stops_and_keeps_what_it_has(stack: Stack, spec: Path) -> None:
+    coordinator = Coordinator(stack.url("coordinator"))
+    coordinator.submit("cancelled", spec).raise_for_status()
+    wait_for(lambda: coordinator.phase("cancelled", "generate")["done"] > 0, 120, "some responses")
+    coordinator.http.post("/v1/experiments/cancelled/cancel").raise_for_status()
+    assert coordinator.get("cancelled")["state"] == "cancelled"
+    time.sleep(3)  # a batch under way may still be stored
+    kept = rows(stack, "cancelled")
+    time.sleep(3)
+    assert rows(stack, "cancelled") == kept
+    assert coordinator.http.get("/v1/experiments/cancelled/results").status_code == 409
+    assert len(coordinator.responses("cancelled")) == 3 * 3 * ITEMS
+
+
+def rows(stack: Stack, experiment: str) -> dict[str, int]:
+    with sqlite3.connect(stack.home / "coordinator.sqlite") as connection:
+        query = "select stage, count(*) from result where experiment = ? group by stage"
+        return dict(connection.execute(query, [experiment]).fetchall())
