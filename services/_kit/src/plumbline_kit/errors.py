@@ -1,6 +1,5 @@
 """Every error leaves a service as one `application/problem+json` body (RFC 9457)."""
 
-import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -12,7 +11,6 @@ from starlette.exceptions import HTTPException
 
 from .logs import request_id
 
-log = logging.getLogger(__name__)
 PREFIX = "urn:plumbline:problem:"
 _KINDS = {413: "too-large", 422: "invalid-request"}
 
@@ -72,13 +70,7 @@ async def _on_http(_: Request, error: Exception) -> JSONResponse:
     return response
 
 
-async def _on_crash(_: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected error", exc_info=error)
-    return respond(ProblemError(500, "internal", "The service failed; its log has the cause under this request id."))
-
-
 def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_crash)

@@ -22,6 +22,7 @@ _SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.005, 0.05, 0.25, 1, 5, 30, 120, 600),
 )
+_CRASHED = "The service failed; its log has the cause under this request id."
 _OPEN = {"/livez", "/readyz", "/metrics"}
 
 
@@ -37,7 +38,7 @@ class Observe:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         id = given if given.isascii() and given.replace("-", "").isalnum() and len(given) <= 64 else uuid.uuid4().hex
-        token, started, status = request_id.set(id), time.perf_counter(), 500
+        token, started, status = request_id.set(id), time.perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -48,6 +49,12 @@ class Observe:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except Exception:
+            # Here and not in an exception handler, which would run outside and without the request's id.
+            log.exception("unexpected error")
+            if status:
+                raise
+            await respond(ProblemError(500, "internal", _CRASHED))(scope, receive, send_with_id)
         finally:
             # The template of the route, never the path: ids make bad labels.
             route = getattr(scope.get("route"), "path", "unmatched")

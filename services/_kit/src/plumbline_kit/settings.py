@@ -38,5 +38,6 @@ def load(settings: type[Settings]) -> Settings:
             field = str(fault["loc"][0]) if fault["loc"] else ""
             # A field with an alias is reported by its variable, the others by their field name.
             variable = settings.model_config["env_prefix"] + field.upper() if field in settings.model_fields else field
-            print(f"setting {variable}: {fault['msg']}", file=sys.stderr)
+            # A rule about several settings stands at no field, and names them in its message.
+            print(f"setting {variable}: {fault['msg']}" if field else f"settings: {fault['msg']}", file=sys.stderr)
         sys.exit(2)

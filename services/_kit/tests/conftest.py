@@ -1,0 +1,102 @@
+"""A service made of the kit alone, as a real process would serve it."""
+
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import ModuleType
+
+import pytest
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from fastapi import Request as HttpRequest
+from plumbline_contracts.common import Info, Request
+from plumbline_contracts.operations import Service
+from plumbline_kit.app import create_app
+from plumbline_kit.errors import ProblemError
+from plumbline_kit.settings import ServiceSettings
+
+router = APIRouter(prefix="/v1")
+
+
+class Thing(Request):
+    name: str
+
+
+@router.post("/things", operation_id="make_thing")
+async def make_thing(thing: Thing) -> Thing:
+    return thing
+
+
+@router.get("/failures/{kind}", operation_id="fail")
+async def fail(kind: str, request: HttpRequest) -> Thing:
+    """Fails twice as asked, then answers."""
+    counts: dict[str, int] = request.app.state.counts
+    counts[kind] = counts.get(kind, 0) + 1
+    if kind == "crash":
+        raise RuntimeError("a bug")
+    if kind == "busy" and counts[kind] <= 2:
+        raise ProblemError(429, "busy", "Too many at once.", retry_after=1)
+    if kind == "wrong":
+        raise ProblemError(422, "wrong", "This is wrong.")
+    return Thing(name=str(counts[kind]))
+
+
+class Small:
+    able = True
+
+    async def check(self) -> None:
+        if not self.able:
+            raise ProblemError(503, "not-ready", "The model is loading.", retry_after=5)
+
+    def info(self) -> Info:
+        return Info(
+            contract="small/1.0.0", implementation="small", version="1", model=None, revision=None, description="Small."
+        )
+
+
+def small_app(settings: ServiceSettings, service: Small) -> FastAPI:
+    contract = ModuleType("small", "A small contract.")
+    contract.__dict__.update(NAME="small", VERSION="1.0.0", router=router)
+
+    @asynccontextmanager
+    async def load() -> AsyncIterator[Service]:
+        yield service
+
+    app = create_app(contract, load, settings)
+    app.state.counts = {}
+    return app
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """A real server on a free port; yields its URL."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def small() -> Small:
+    return Small()
+
+
+@pytest.fixture
+def url(small: Small) -> Iterator[str]:
+    with serving(small_app(ServiceSettings(port=0, PLUMBLINE_MAX_REQUEST_BYTES=1000), small)) as found:
+        yield found
+
+
+@pytest.fixture
+def guarded_url(small: Small) -> Iterator[str]:
+    with serving(small_app(ServiceSettings(port=0, PLUMBLINE_TOKEN="secret"), small)) as found:
+        yield found
