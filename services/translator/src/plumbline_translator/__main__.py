@@ -7,7 +7,6 @@ from plumbline_contracts import translator as contract
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 
-from .echo import EchoTranslator
 from .settings import Settings
 
 
@@ -17,7 +16,13 @@ def main() -> None:
     @asynccontextmanager
     async def load() -> AsyncIterator[Service]:
         if config.engine == "echo":
+            from .echo import EchoTranslator
+
             yield EchoTranslator()
+        else:
+            from .argos import ArgosTranslator
+
+            yield await ArgosTranslator.load(config.packages_dir, config.threads)
 
     app.serve(contract, load, config)
 

@@ -15,3 +15,4 @@ class Settings(ServiceSettings):
     port: int = translator.PORT
     engine: Literal["argos", "echo"] = "argos"
     packages_dir: Path = Field(default=Path("var/argos"), description="Folder with unpacked Argos packages.")
+    threads: int = Field(default=2, ge=1, le=256, description="Batches translated side by side, one core each.")

@@ -1,0 +1,3 @@
+"""The generator service."""
+
+__version__ = "0.1.0"

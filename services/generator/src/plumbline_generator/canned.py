@@ -1,0 +1,96 @@
+"""A generator without a model: answers from a file, or a fixed sentence a prompt. For tests and dry runs."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from plumbline_contracts import generator as contract
+from plumbline_contracts.common import Info
+from plumbline_contracts.generator import Decoding, FinishReason, Generation, GenerationRequest, Prompt
+
+from . import __version__
+from .stopping import cut
+
+
+class CannedGenerator:
+    """Accepts any model name. A token is a word with the space before it."""
+
+    def __init__(self, answers: Mapping[str, str] | None) -> None:
+        self._answers = answers
+
+    @classmethod
+    def load(cls, file: Path | None) -> Self:
+        """Read `{"prompt": ..., "text": ...}` lines; a prompt is its text without the prefix, or the last message."""
+        if file is None:
+            return cls(None)
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return cls({line["prompt"]: line["text"] for line in lines})
+
+    async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
+        return contract.GenerationResponse(
+            generations=[self._generation(prompt, request) for prompt in request.prompts],
+            model=request.model,
+            weights_sha256=None,
+            engine="canned",
+            engine_version=__version__,
+        )
+
+    def _generation(self, prompt: Prompt, request: GenerationRequest) -> Generation:
+        asked = prompt.text if prompt.text is not None else prompt.messages[-1].content if prompt.messages else ""
+        answer = _sentence(asked) if self._answers is None else self._answers.get(asked)
+        if answer is None:
+            cause = "The canned answers have none for this prompt."
+            return _generation(prompt.id, request.prefix + asked, "", "", FinishReason.ERROR, cause)
+        raw_text, text, reason = _decode(answer, request.decoding)
+        return _generation(prompt.id, request.prefix + asked, raw_text, text, reason, None)
+
+    async def models(self) -> contract.Models:
+        return contract.Models(models=[contract.Model(name="canned", loaded=True)])
+
+    async def check(self) -> None:
+        """Always able."""
+
+    def info(self) -> Info:
+        return Info(
+            contract=f"{contract.NAME}/{contract.VERSION}",
+            implementation="canned",
+            version=__version__,
+            model=None,
+            revision=None,
+            description="Does not generate: answers from a fixed list, or with a fixed sentence per prompt.",
+        )
+
+
+def _decode(answer: str, decoding: Decoding) -> tuple[str, str, FinishReason]:
+    """What was 'written', its text, and why it ended there."""
+    words = _words(answer)
+    raw_text = "".join(words[: decoding.max_new_tokens]) if len(words) > decoding.max_new_tokens else answer
+    text, stopped = cut(raw_text, decoding.stop)
+    if stopped:
+        string = next(string for string in decoding.stop if raw_text.startswith(string, len(text)))
+        return text + string, text, FinishReason.STOP_STRING
+    return raw_text, text, FinishReason.EOS if raw_text == answer else FinishReason.LENGTH
+
+
+def _generation(id: str, asked: str, raw_text: str, text: str, reason: FinishReason, cause: str | None) -> Generation:
+    return Generation(
+        id=id,
+        text=text,
+        raw_text=raw_text,
+        finish_reason=reason,
+        prompt_tokens=len(_words(asked)),
+        completion_tokens=len(_words(raw_text)),
+        cause=cause,
+    )
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s*\S+", text)
+
+
+def _sentence(asked: str) -> str:
+    mark = hashlib.sha256(asked.encode()).hexdigest()[:8]
+    return f"This is canned answer {mark} to a prompt of {len(_words(asked))} words; no model wrote it."

@@ -1,0 +1,42 @@
+"""From a prompt to tokens, exactly as the model's tokenizer does it; what cannot be asked of a model is refused."""
+
+from typing import Any
+
+from jinja2 import TemplateError
+from plumbline_contracts.generator import GenerationRequest, Prompt
+
+from .weights import LoadedModel
+
+
+class Refused(Exception):
+    """This prompt cannot be completed by this model; the message is the cause."""
+
+
+def encode(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> list[int]:
+    """The tokens of one prompt, or Refused. A prefix that prompts share is part of each of them."""
+    if prompt.messages is None:
+        return list(loaded.tokenizer(request.prefix + (prompt.text or ""), verbose=False).input_ids)
+    chat = _chat(loaded, request, prompt)
+    return list(loaded.tokenizer(chat, add_special_tokens=False, verbose=False).input_ids)
+
+
+def fault(loaded: LoadedModel, tokens: list[int], new: int) -> str | None:
+    """Why the model cannot continue these tokens by `new` ones; None when it can."""
+    if not tokens:
+        return "The prompt is empty, and this model has no token that begins a text."
+    if loaded.most_tokens is not None and len(tokens) + new > loaded.most_tokens:
+        most = f"The model holds at most {loaded.most_tokens} tokens"
+        return f"{most}; the prompt has {len(tokens)}, and {new} new ones are asked for."
+    if max(tokens) >= loaded.vocabulary:
+        return f"The tokenizer made token {max(tokens)}, but the model has only {loaded.vocabulary}."
+    return None
+
+
+def _chat(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> str:
+    if request.prefix:
+        raise Refused("A prefix goes before texts, not before chat messages.")
+    messages: list[dict[str, Any]] = [message.model_dump() for message in prompt.messages or []]
+    try:
+        return str(loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    except (TemplateError, ValueError) as error:
+        raise Refused(f"The messages do not fit {request.model}'s chat template: {error}") from error

@@ -1,0 +1,140 @@
+"""Models in memory: found by reference, loaded from safetensors only, the least recently used put away first."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from plumbline_contracts.generator import Model
+from plumbline_kit import hub
+from plumbline_kit.artifacts import SCHEME, ArtifactStore, digest
+from plumbline_kit.errors import ProblemError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+log = logging.getLogger(__name__)
+State = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to generate. `most_tokens` is null where the model tells no longest text."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    sha256: str
+    state: State
+    eos: frozenset[int]
+    most_tokens: int | None
+    vocabulary: int
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Shelf:
+    """At most `room` models of two places: a folder that mirrors the hub, and the artifact store."""
+
+    def __init__(self, models: Path, artifacts: Path, *, download: bool, room: int, dtype: str) -> None:
+        self._models, self._store = models, ArtifactStore(artifacts)
+        self._download, self._room, self._dtype = download, room, getattr(torch, dtype)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._loaded: OrderedDict[Path, LoadedModel] = OrderedDict()
+        self._downloaded: dict[str, Path] = {}
+        self._digests: dict[tuple[Path, State], str] = {}
+        self._lock = asyncio.Lock()
+
+    async def take(self, reference: str) -> LoadedModel:
+        """The model, loaded if need be; else the problem `unknown-model` or `unusable-model`."""
+        async with self._lock:
+            return await asyncio.to_thread(self._take, reference)
+
+    def available(self) -> list[Model]:
+        """Every model that needs no download."""
+        folders = {name: self._models / name for name in hub.names(self._models)}
+        folders |= {SCHEME + folder.name: folder for folder in sorted(self._store.root.glob("[!.]*"))}
+        return [
+            Model(name=name, loaded=folder in self._loaded)
+            for name, folder in folders.items()
+            if (folder / "config.json").is_file()
+        ]
+
+    def _take(self, reference: str) -> LoadedModel:
+        folder = self._find(reference)
+        state = _state(folder)
+        found = self._loaded.pop(folder, None)
+        if found is None or found.state != state:
+            found = None  # a changed folder's old weights go before the new ones come
+            while len(self._loaded) >= self._room:
+                self._loaded.popitem(last=False)
+            found = self._load(reference, folder, state)
+        self._loaded[folder] = found
+        return found
+
+    def _find(self, reference: str) -> Path:
+        if not reference.startswith(SCHEME):
+            if reference not in self._downloaded:
+                folder = hub.locate(reference, self._models, "model", download=self._download)
+                if folder.is_relative_to(self._models):
+                    return folder
+                self._downloaded[reference] = folder  # one revision for as long as the service runs
+            return self._downloaded[reference]
+        try:
+            return self._store.find(reference)
+        except ProblemError as error:
+            have = ", ".join(model.name for model in self.available()) or "none"
+            raise ProblemError(422, "unknown-model", f"{error.detail} The models here: {have}.") from error
+
+    def _load(self, reference: str, folder: Path, state: State) -> LoadedModel:
+        try:
+            model, tokenizer = _read(folder, self._dtype)
+        except Exception as error:  # a folder of unknown origin can be broken in any way
+            log.warning("unusable model %s", reference, exc_info=error)
+            detail = f"{reference!r} cannot be loaded: {type(error).__name__}: {error}"
+            raise ProblemError(422, "unusable-model", detail) from error
+        eos = _eos(model, tokenizer)
+        # Decoding comes from the request alone, never from what a model's folder proposes.
+        model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        if (folder, state) not in self._digests:
+            self._digests[folder, state] = digest(folder)[0]
+        return LoadedModel(
+            model=model.to(self.device).eval(),
+            tokenizer=tokenizer,
+            sha256=self._digests[folder, state],
+            state=state,
+            eos=eos,
+            most_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+            vocabulary=model.get_input_embeddings().weight.shape[0],
+        )
+
+
+def _read(folder: Path, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
+    if (folder / "adapter_config.json").exists():
+        raise ValueError("it is an adapter; merge it into its base model first")
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    options |= {"dtype": dtype, "use_safetensors": True, "output_loading_info": True}
+    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, **options)
+    model, report = loaded
+    if report["missing_keys"]:
+        # transformers would fill them with random numbers.
+        raise ValueError(f"its weights lack {', '.join(sorted(report['missing_keys'])[:3])}")
+    return model, tokenizer
+
+
+def _eos(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every token that ends a text: a chat model may name one in its tokenizer and another in its settings."""
+    given = model.generation_config.eos_token_id if model.generation_config else None
+    ids = given if isinstance(given, list) else [given]
+    return frozenset(id for id in [*ids, tokenizer.eos_token_id] if id is not None)
+
+
+def _state(folder: Path) -> State:
+    files = [(file.relative_to(folder).as_posix(), file.stat()) for file in folder.rglob("*") if file.is_file()]
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files))
