@@ -1,0 +1,3 @@
+"""The analyzer service."""
+
+__version__ = "0.1.0"

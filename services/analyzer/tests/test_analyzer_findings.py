@@ -1,0 +1,93 @@
+import random
+import re
+
+from plumbline_analyzer import findings
+from plumbline_analyzer.aggregate import Aggregate
+from plumbline_contracts.analyzer import Detector
+
+
+def said(request, observations) -> list[str]:
+    subject = Aggregate(request, observations)
+    means, rates, differences = list(subject.means()), list(subject.error_rates()), list(subject.differences())
+    results = findings.results(request, rates, differences)
+    return [result.sentence for result in results] + findings.warnings(request, means, rates)
+
+
+def noisy(observe, arm: str, mean: float, n: int = 60, **more) -> list:
+    dice = random.Random(arm)
+    scores = [min(5, max(1, mean + dice.uniform(-1, 1))) for _ in range(n)]
+    return [observe(i, arm=arm, scores={"overlap": score}, **more) for i, score in enumerate(scores)]
+
+
+def test_a_difference_is_said_with_its_interval(observe, request_of) -> None:
+    observations = noisy(observe, "base", 2, language="fr") + noisy(observe, "dpo", 3, language="fr")
+    sentence = said(request_of(observations, languages=["fr"]), observations)[0]
+    pattern = r"dpo scores (\d\.\d\d) \((\d\.\d\d) to (\d\.\d\d)\) higher on overlap than base in French\."
+    middle, low, high = map(float, re.fullmatch(pattern, sentence).groups())
+    assert 0 < low < middle < high
+
+
+def test_a_lower_score_is_said_and_that_dpo_does_not_help(observe, request_of) -> None:
+    observations = noisy(observe, "base", 3) + noisy(observe, "dpo", 2)
+    sentence = said(request_of(observations), observations)[0]
+    assert " lower on overlap than base in English; no help from DPO is visible here." in sentence
+
+
+def test_no_difference_is_not_called_equality(observe, request_of) -> None:
+    observations = noisy(observe, "base", 3) + noisy(observe, "dpo", 3)
+    sentence = said(request_of(observations), observations)[0]
+    assert sentence == (
+        "dpo against base in English: no difference that this sample can show on overlap;"
+        " no help from DPO is visible here."
+    )
+
+
+def test_no_claim_on_a_handful_of_items(observe, request_of) -> None:
+    observations = noisy(observe, "base", 1, 6) + noisy(observe, "dpo", 5, 6)
+    request = request_of(observations)
+    assert "no difference that this sample can show" in said(request, observations)[0]
+    assert any(
+        sentence.startswith("Small sample: some numbers rest on 6 items") for sentence in said(request, observations)
+    )
+
+
+def test_the_judge_is_named_where_there_are_several(observe, request_of) -> None:
+    observations = noisy(observe, "base", 2) + noisy(observe, "dpo", 3)
+    request = request_of(observations, judges=["rules", "panel"])
+    assert "(judge rules)." in said(request, observations)[0]
+
+
+def test_fewest_loops(observe, request_of) -> None:
+    loop = [Detector.INFINITE_LOOP]
+    observations = [observe(i, found=loop if i < 30 else ()) for i in range(60)]
+    observations += [observe(i, arm="dpo", found=loop if i < 1 else ()) for i in range(60)]
+    sentences = said(request_of(observations), observations)
+    assert "Fewest infinite loops in English: dpo (1 of 60, 1.7%); most: base (30 of 60, 50%)." in sentences
+    assert "No responses with unintended code in English, in any arm." in sentences
+
+
+def test_error_rates_that_cannot_be_told_apart(observe, request_of) -> None:
+    observations = [observe(i, found=[Detector.INFINITE_LOOP] if i < 2 else ()) for i in range(40)]
+    observations += [observe(i, arm="dpo") for i in range(40)]
+    sentence = next(s for s in said(request_of(observations), observations) if s.startswith("Fewest infinite loops"))
+    assert sentence.endswith("Their intervals overlap: this sample cannot tell them apart.")
+
+
+def test_coverage_that_differs_is_a_warning(observe, request_of) -> None:
+    lost = [observe(i, arm="dpo", response=None, missing="timeout") for i in range(40, 60)]
+    observations = noisy(observe, "base", 3) + noisy(observe, "dpo", 3, 40) + lost
+    sentence = next(s for s in said(request_of(observations), observations) if s.startswith("Coverage differs"))
+    assert "67% of the scores are there for dpo, 100% for base" in sentence
+
+
+def test_model_free_scores_are_labelled(observe, request_of) -> None:
+    observations = noisy(observe, "base", 3)
+    request = request_of(observations, arms=["base"])
+    assert said(request, observations)[-1] == findings.MODEL_FREE
+    with_model = request.judges[0].model_copy(update={"model": "a-judge"})
+    assert findings.MODEL_FREE not in said(request.model_copy(update={"judges": [with_model]}), observations)
+
+
+def test_nothing_scored(observe, request_of) -> None:
+    observations = [observe(1)]
+    assert "No response was scored, so there is no mean to compare." in said(request_of(observations), observations)

@@ -1,0 +1,88 @@
+import pytest
+from plumbline_analyzer.detectors import loop
+from plumbline_contracts.analyzer import Finding
+
+SENTENCE = "The dog ran over the hill and came back home. "
+INTRODUCTION = "Here is a short story about a dog and its owner. "
+
+
+def naive_period(text: str) -> int:
+    return next(p for p in range(1, len(text) + 1) if text[p:] == text[:-p])
+
+
+@pytest.mark.parametrize("finish_reason", ["length", None, "stop"])
+def test_a_long_loop_is_found_whatever_ended_it(item, finish_reason) -> None:
+    verdict = loop.detect(item(INTRODUCTION + SENTENCE * 12, finish_reason=finish_reason))
+    assert verdict.finding == Finding.FOUND
+    # The characters before the first repeat may happen to agree with the end of the unit.
+    assert len(INTRODUCTION) - 2 <= verdict.start <= len(INTRODUCTION)
+    assert verdict.end == len((INTRODUCTION + SENTENCE * 12).rstrip())
+    assert f"{len(SENTENCE)} characters" in verdict.evidence
+    assert len(verdict.evidence) <= 120
+
+
+def test_the_last_repeat_may_be_cut_anywhere(item) -> None:
+    for cut in range(len(SENTENCE)):
+        response = INTRODUCTION + SENTENCE * 5 + SENTENCE[:cut]
+        assert loop.detect(item(response, finish_reason="length")).finding == Finding.FOUND
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 7, 33, 64, 81, 200])
+def test_periods_of_any_length(period) -> None:
+    unit = "".join(chr(97 + (i * i + i // 26) % 26) for i in range(period - 1)) + "#"
+    text = "Once upon a time" + (unit.replace("#", "z") * 70 if period < 30 else unit * 6)
+    found, covered = loop.repeating_suffix(text, 3)
+    assert found == naive_period(text[16:])
+    assert covered >= len(text) - 16
+
+
+def test_three_repeats_are_enough_only_at_the_token_limit(item) -> None:
+    response = INTRODUCTION + SENTENCE * 3
+    assert loop.detect(item(response, finish_reason="length")).finding == Finding.FOUND
+    assert loop.detect(item(response)).finding == Finding.ABSENT
+    assert loop.detect(item(response, finish_reason="stop")).finding == Finding.ABSENT
+
+
+def test_repetition_that_ends_before_the_end_is_no_loop(item) -> None:
+    assert loop.detect(item(SENTENCE * 20 + "Then it slept.", finish_reason="length")).finding == Finding.ABSENT
+
+
+REFRAIN = "Oh the river runs, oh the river sings,\nCarry me home on your silver wings.\n"
+HARD_NEGATIVES = {
+    "english song": "I was young by the water\n" + REFRAIN + "Now I am old by the sea\n" + REFRAIN * 3,
+    "french counting rhyme": "Un, deux, trois, nous irons au bois,\nQuatre, cinq, six, cueillir des cerises,\n"
+    "Sept, huit, neuf, dans mon panier neuf,\nDix, onze, douze, elles seront toutes rouges.",
+    "spanish list": "".join(f"{i}. El animal número {i} es un animal doméstico.\n" for i in range(1, 30)),
+    "french list": "\n".join(f"- Le {mot} est un animal." for mot in ("chat", "chien", "lapin", "cheval", "canard")),
+    "laughter": "He looked at the joke and laughed: ha ha ha ha ha ha ha ha!",
+    "refrain word": "Vamos, vamos, vamos, vamos, vamos, vamos.",
+    "ruler": "Name: \n\n" + "_" * 80,
+    "dotted line": "Signature " + "." * 120,
+    "empty table": "| Day | Meal |\n|---|---|\n" + "|   |   |\n" * 14,
+    "blank lines": "The end." + "\n" * 300,
+    "number": "A googol is 1" + "0" * 55,
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("name", HARD_NEGATIVES)
+def test_what_repeats_without_being_a_loop(item, name) -> None:
+    assert loop.detect(item(HARD_NEGATIVES[name])).finding == Finding.ABSENT
+
+
+def test_endless_punctuation_is_a_loop(item) -> None:
+    assert loop.detect(item("Well" + "." * 2000, finish_reason="length")).finding == Finding.FOUND
+
+
+@pytest.mark.parametrize(
+    ("instruction", "language"),
+    [
+        ("Write 'I will not be late' 100 times.", "en"),
+        ("Répète le mot bonjour cent fois.", "fr"),
+        ("Escribe mi nombre 50 veces.", "es"),
+    ],
+)
+def test_repetition_that_was_asked_for_is_undecided(item, instruction, language) -> None:
+    verdict = loop.detect(item("I will not be late. " * 100, instruction, language))
+    assert verdict.finding == Finding.UNDECIDED
+    assert verdict.evidence

@@ -1,0 +1,3 @@
+"""The trainer service."""
+
+__version__ = "0.1.0"

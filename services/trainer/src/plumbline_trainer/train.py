@@ -1,0 +1,151 @@
+"""Train with TRL: load, configure, train or resume, save. The only module that imports torch."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, TaskType
+from plumbline_contracts.common import Artifact
+from plumbline_contracts.trainer import Hyperparameters, LowRank, Method, TrainingRequest
+from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit.errors import ProblemError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from . import checkpoints
+from .jobs import JobFolder
+from .models import find
+from .progress import Progress, diverged
+from .rows import Row
+from .settings import Plan
+
+log = logging.getLogger(__name__)
+_SHORTEST_LOG_INTERVAL = 0.005  # of all steps: a history has some 200 lines, whatever the training's length
+
+
+def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Row]) -> Artifact:
+    model, tokenizer = _load(request.model, find(request.model, plan))
+    _check_lengths(data, tokenizer, request.hyperparameters.max_length)
+    use_cache = model.config.use_cache
+    trainer = _trainer(folder, request, plan, model, tokenizer, Dataset.from_list(data))
+    checkpoints.remove_partial(folder.checkpoints)
+    resumed = checkpoints.newest(folder.checkpoints)
+    trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed[1]))
+    trainer.model.config.use_cache = use_cache  # Trainer switches it off, and generation would be slow without
+    _save(trainer.model, tokenizer, folder.final, request.hyperparameters)
+    return ArtifactStore(plan.artifacts_dir).put(folder.final, folder.path.name)
+
+
+def _load(reference: str, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """In float32 whatever the file has: small learning rates vanish in bfloat16. No pickles, no foreign code."""
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        detail = f"{reference} is not a causal language model with safetensors and a tokenizer: {error}"
+        raise ProblemError(422, "unusable-model", detail) from error
+    if tokenizer.eos_token is None:
+        detail = f"The tokenizer of {reference} has no end-of-sequence token, so no response could ever end."
+        raise ProblemError(422, "unusable-model", detail)
+    return model, tokenizer
+
+
+def _check_lengths(data: list[Row], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    """TRL drops rows whose prompt leaves no room for a response; say how many, and refuse when it is all of them."""
+    fitting = sum(len(tokenizer(row["prompt"])["input_ids"]) < max_length for row in data)
+    log.info("%d of %d rows are used; the prompts of the others fill max_length alone", fitting, len(data))
+    if fitting == 0:
+        raise ProblemError(422, "invalid-data", f"Every prompt fills max_length {max_length} alone; no row is left.")
+
+
+def _trainer(
+    folder: JobFolder,
+    request: TrainingRequest,
+    plan: Plan,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Dataset,
+) -> Any:
+    chosen = request.hyperparameters
+    common: dict[str, Any] = {
+        "model": model,
+        "train_dataset": data,
+        "processing_class": tokenizer,
+        "callbacks": [Progress(folder.history)],
+        "peft_config": None if chosen.low_rank is None else _low_rank(chosen.low_rank),
+    }
+    arguments = _arguments(folder, chosen, plan)
+    if request.method is Method.SFT:
+        return SFTTrainer(args=SFTConfig(**arguments, packing=False), **common)
+    preference = DPOConfig(
+        **arguments,
+        beta=chosen.beta,
+        loss_type=list(chosen.loss),
+        precompute_ref_log_probs=True,  # so that no second model is in memory
+        # TRL would switch LoRA's dropout off with the model's own.
+        disable_dropout=chosen.low_rank is None or chosen.low_rank.dropout == 0,
+    )
+    return DPOTrainer(args=preference, **common)
+
+
+def _arguments(folder: JobFolder, chosen: Hyperparameters, plan: Plan) -> dict[str, Any]:
+    accelerated = torch.accelerator.is_available()
+    return {
+        "output_dir": str(folder.checkpoints),
+        "learning_rate": chosen.learning_rate,
+        "num_train_epochs": chosen.epochs,
+        "per_device_train_batch_size": chosen.batch_size,
+        "gradient_accumulation_steps": chosen.gradient_accumulation_steps,
+        "max_length": chosen.max_length,
+        "lr_scheduler_type": _scheduler(chosen),
+        "warmup_steps": chosen.warmup_ratio,  # below 1 it is a ratio
+        "weight_decay": chosen.weight_decay,
+        "seed": chosen.seed,
+        "data_seed": chosen.seed,
+        "bf16": chosen.precision == "bfloat16",
+        "use_cpu": not accelerated,
+        "activation_checkpointing": accelerated,  # saves memory, costs time; TRL's default is always
+        "dataloader_pin_memory": accelerated,
+        "logging_steps": _SHORTEST_LOG_INTERVAL,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # the default hides a diverged loss
+        "save_strategy": "steps",
+        "save_steps": plan.checkpoint_steps,
+        "save_total_limit": 2,  # one is being written while the other is whole
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def _scheduler(chosen: Hyperparameters) -> str:
+    # `constant` would ignore the warm-up.
+    return "constant_with_warmup" if chosen.scheduler == "constant" and chosen.warmup_ratio else chosen.scheduler
+
+
+def _low_rank(chosen: LowRank) -> LoraConfig:
+    return LoraConfig(
+        r=chosen.rank,
+        lora_alpha=chosen.alpha,
+        lora_dropout=chosen.dropout,
+        target_modules="all-linear",
+        task_type=TaskType.CAUSAL_LM,
+    )
+
+
+def _save(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, chosen: Hyperparameters) -> None:
+    """Weights, configuration and tokenizer, and nothing that would differ between two equal runs."""
+    if isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    if not all(torch.isfinite(weights).all() for weights in model.parameters()):
+        raise diverged("The last step left weights that are no numbers", chosen.learning_rate)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes 0600, and other services read this
