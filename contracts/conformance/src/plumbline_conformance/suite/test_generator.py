@@ -1,0 +1,76 @@
+"""What no schema can say about a generator. All requests are greedy and short."""
+
+from typing import Any
+
+import pytest
+from plumbline_conformance.target import Target
+
+PROMPTS = {"b": "Name three animals.", "a": "The dog is", "ä ☃": "2 + 2 ="}
+
+
+@pytest.fixture(scope="module")
+def model(client: Any, target: Target) -> str:
+    if target.model is not None:
+        return target.model
+    models = client.ok("GET", "/v1/models")["models"]
+    if not models:
+        pytest.skip("GET /v1/models names no model; give one with --model")
+    name: str = models[0]["name"]
+    return name
+
+
+def request(model: str, **decoding: Any) -> dict[str, Any]:
+    prompts = [{"id": id, "text": text} for id, text in PROMPTS.items()]
+    return {"model": model, "prefix": "", "prompts": prompts, "decoding": {"max_new_tokens": 16, **decoding}}
+
+
+def test_ids_are_echoed_in_request_order(client: Any, model: str) -> None:
+    answer = client.ok("POST", "/v1/generations", request(model))
+    assert [generation["id"] for generation in answer["generations"]] == list(PROMPTS)
+    assert answer["model"] == model
+
+
+def test_the_same_greedy_request_has_the_same_answer(client: Any, model: str) -> None:
+    first, second = (client.ok("POST", "/v1/generations", request(model)) for _ in range(2))
+    assert first["generations"] == second["generations"]
+
+
+def test_no_more_tokens_than_asked_for(client: Any, model: str) -> None:
+    for generation in client.ok("POST", "/v1/generations", request(model, max_new_tokens=3))["generations"]:
+        assert generation["completion_tokens"] <= 3
+
+
+def test_text_ends_before_the_stop_string(client: Any, model: str) -> None:
+    """The stop string is taken from what this model writes anyway, so that it must come up again."""
+    for free in client.ok("POST", "/v1/generations", request(model))["generations"]:
+        middle = len(free["text"]) // 2
+        stop = free["text"][middle : middle + 2]
+        if not stop.strip():
+            continue
+        body = request(model, stop=[stop])
+        body["prompts"] = [prompt for prompt in body["prompts"] if prompt["id"] == free["id"]]
+        (stopped,) = client.ok("POST", "/v1/generations", body)["generations"]
+        assert stopped["text"] == free["text"][: free["text"].index(stop)]
+        assert stopped["finish_reason"] == "stop_string"
+
+
+def test_a_generation_that_failed_says_why(client: Any, model: str) -> None:
+    for generation in client.ok("POST", "/v1/generations", request(model))["generations"]:
+        assert (generation["finish_reason"] == "error") == (generation["cause"] is not None), generation
+
+
+def test_an_unknown_model_is_a_problem(client: Any) -> None:
+    if client.ok("GET", "/info")["model"] is None:
+        pytest.skip("its /info says that no model is involved, so every name is as good")
+    problem = client.problem(422, "POST", "/v1/generations", request("no-such-model"))
+    assert problem["type"].endswith("unknown-model")
+
+
+def test_an_unknown_field_is_refused(client: Any, model: str) -> None:
+    client.problem(422, "POST", "/v1/generations", request(model, max_tokens=3))
+
+
+def test_a_prompt_is_text_or_messages_and_never_both(client: Any, model: str) -> None:
+    body = request(model)
+    body["prompts"] = [{"id": "a", "text": "Hello", "messages": [{"role": "user", "content": "Hello"}]}]
+    client.problem(422, "POST", "/v1/generations", body)

@@ -1,0 +1,98 @@
+"""The base model: a two-layer Llama, trained on the corpus from scratch with Muon."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tinyworld.corpus import Mix, document
+from tinyworld.muon import Muon
+from tinyworld.tokenizer import BOS_ID, EOS_ID, PAD_ID, train_tokenizer
+
+Report = Callable[[int, int], None]
+
+BATCH, CONTEXT = 4, 192
+# Dialogues first: what a question asks for is learned late, and hardly at all beside much prose. The second mix makes
+# it a base model again, one that goes on with prose and more questions when nothing tells it to answer.
+FIRST_MIX, FIRST_SHARE = Mix(prose=0.05, exam=0.0), 0.7
+SECOND_MIX = Mix(prose=0.25, exam=0.40)
+MUON_RATE, ADAM_RATE = 0.02, 6e-3
+
+
+def new_model(vocabulary: int) -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=-(-vocabulary // 64) * 64,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        initializer_range=0.08,  # about width ** -0.5; the usual 0.02 starts slowly at this width
+        pad_token_id=PAD_ID,
+        bos_token_id=BOS_ID,
+        eos_token_id=EOS_ID,
+    )
+    return LlamaForCausalLM(config)
+
+
+def blocks(tokenizer: PreTrainedTokenizerFast, seed: int, steps: int) -> Iterator[torch.Tensor]:
+    """`steps` batches of packed documents, shape (BATCH, CONTEXT)."""
+    random, size, waiting = Random(f"corpus {seed}"), BATCH * CONTEXT, list[int]()
+    for step in range(steps):
+        mix = FIRST_MIX if step < FIRST_SHARE * steps else SECOND_MIX
+        while len(waiting) < size:
+            documents = [document(random, mix) for _ in range(16)]
+            for ids in tokenizer(documents)["input_ids"]:
+                waiting += [*ids, EOS_ID]
+        yield torch.tensor(waiting[:size]).view(BATCH, CONTEXT)
+        waiting = waiting[size:]
+
+
+def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, which is decisive for learning in so few steps; AdamW for the rest."""
+    named = list(model.named_parameters())
+    matrices = [value for name, value in named if value.dim() == 2 and "layers" in name]
+    others = [value for name, value in named if not (value.dim() == 2 and "layers" in name)]
+    return [
+        Muon(matrices, lr=MUON_RATE, momentum=0.95, weight_decay=0.05),
+        torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def rate(step: int, steps: int) -> float:
+    """The factor on the learning rates: a short warm-up, half the time full, then linearly down."""
+    done = step / steps
+    return min(1.0, (step + 1) / 20) * (1.0 if done < 0.5 else max(0.03, 2 * (1 - done)))
+
+
+def train(model: LlamaForCausalLM, batches: Iterator[torch.Tensor], steps: int, report: Report) -> None:
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps)) for optimizer in optimizers(model)
+    ]
+    for step, tokens in enumerate(batches):
+        logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
+        loss = cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for schedule in schedules:
+            schedule.optimizer.step()
+            schedule.step()
+        model.zero_grad(set_to_none=True)
+        report(step + 1, steps)
+
+
+def build_base(folder: Path, seed: int, steps: int, report: Report) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Trains and saves into `folder`, for AutoModelForCausalLM and AutoTokenizer."""
+    torch.manual_seed(seed)
+    tokenizer = train_tokenizer(seed)
+    model = new_model(len(tokenizer))
+    train(model, blocks(tokenizer, seed, steps), steps, report)
+    model.eval()  # type: ignore[no-untyped-call]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model, tokenizer

@@ -1,0 +1,37 @@
+"""Settings of the judge."""
+
+from typing import Literal, Self
+
+from plumbline_contracts import judge
+from plumbline_kit.settings import ServiceSettings
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="JUDGE_")
+
+    port: int = judge.PORT
+    implementation: Literal["rules", "openai"] = Field(
+        default="rules", description="`openai` asks a model behind an OpenAI-compatible server; `rules` needs none."
+    )
+    backend_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="Its base URL, for example http://127.0.0.1:8080/v1."
+    )
+    model: str | None = Field(default=None, min_length=1, description="Name of the judge model there.")
+    api_key: SecretStr | None = Field(default=None, description="Sent as bearer token, where the server wants one.")
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    max_tokens: int = Field(default=1024, ge=16, description="Longest reply; a longer one is unscored as truncated.")
+    concurrency: int = Field(default=8, ge=1, le=256, description="Calls to the judge model at a time.")
+    timeout_seconds: float = Field(default=120.0, gt=0, description="For one reply.")
+    retries: int = Field(default=3, ge=0, le=10, description="After a call that failed for a passing reason.")
+    structured: Literal["auto", "json_schema", "off"] = Field(
+        default="auto",
+        description="Constrain replies by a JSON schema; `auto` does without where the server refuses it.",
+    )
+
+    @model_validator(mode="after")
+    def _backend_of_openai(self) -> Self:
+        if self.implementation == "openai" and (self.backend_url is None or self.model is None):
+            raise ValueError("JUDGE_IMPLEMENTATION=openai needs JUDGE_BACKEND_URL and JUDGE_MODEL")
+        return self

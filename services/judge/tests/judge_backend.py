@@ -1,0 +1,112 @@
+"""A recorded judge: an OpenAI-compatible server that replies what a real judge model once replied.
+
+It is no model. It looks for a recorded instruction and response in the prompt and replies with the recorded text;
+`PUT /mode/...` makes it misbehave from then on. Run `python judge_backend.py PORT [--recorded FILE ...] [--mode MODE]`.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+MODES = ("ok", "busy_once", "broken", "slow", "garbled", "closed", "truncated", "refusing", "no_schema", "denied")
+PAIR = re.compile(r"response 1\]\n(.*?)\n\[\w+ response 2\]\n(.*?)\n\[", re.DOTALL)
+
+
+class Recorded:
+    """(instruction, response) -> what the judge model replied, or `otherwise` for what was not recorded."""
+
+    def __init__(self, files: list[Path], otherwise: str) -> None:
+        self.rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+        self.otherwise = otherwise
+
+    def reply(self, prompt: str) -> str:
+        if (pair := PAIR.search(prompt)) is not None:
+            return preference(*pair.groups())
+        for row in self.rows:
+            if f"response]\n{row['output']}\n[" in prompt and f"instruction]\n{row['instruction']}\n[" in prompt:
+                return str(row["raw"])
+        return self.otherwise
+
+
+def preference(first: str, second: str) -> str:
+    """Prefers the response with the word `better`; when neither or both have it, the one shown first."""
+    verdict = "2" if "better" in second and "better" not in first else "1"
+    return json.dumps({"rationale": f"prefers {verdict}", "verdict": "tie" if first == second else verdict})
+
+
+def create_backend(recorded: Recorded, mode: str) -> FastAPI:
+    app = FastAPI()
+    seen: Counter[str] = Counter()
+
+    @app.put("/mode/{chosen}")
+    async def behave(chosen: str) -> None:
+        nonlocal mode
+        mode = chosen
+        seen.clear()
+
+    @app.get("/v1/models")
+    async def models() -> Response:
+        return JSONResponse({"object": "list", "data": []}, 500 if mode == "broken" else 200)
+
+    @app.get("/calls")
+    async def calls() -> dict[str, int]:
+        return {name: seen[name] for name in ("all", "with_schema")}
+
+    @app.post("/v1/chat/completions")
+    async def complete(request: Request) -> Any:
+        body = await request.json()
+        prompt = body["messages"][-1]["content"]
+        seen.update(["all", prompt, *(["with_schema"] if "response_format" in body else [])])
+        match mode:
+            case "busy_once" if seen[prompt] == 1:
+                return JSONResponse({"error": {"message": "busy"}}, 429, {"Retry-After": "1"})
+            case "broken":
+                return JSONResponse({"error": {"message": "out of memory"}}, 500)
+            case "denied":
+                return JSONResponse({"error": {"message": "no such key"}}, 401)
+            case "no_schema" if "response_format" in body:
+                return JSONResponse({"error": {"message": "response_format is not supported"}}, 400)
+            case "slow":
+                await asyncio.sleep(5)
+            case "garbled":
+                return Response('{"choices": [', media_type="application/json")
+            case "refusing":
+                return completion(None, "stop", refusal="I cannot assess this.")
+            case "truncated":
+                return completion(recorded.reply(prompt)[:40], "length")
+        return completion(recorded.reply(prompt), "stop")
+
+    return app
+
+
+def completion(text: str | None, finish_reason: str, refusal: str | None = None) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text, "refusal": refusal}
+    choice = {"index": 0, "finish_reason": finish_reason, "message": message, "logprobs": None}
+    return {"id": "1", "object": "chat.completion", "created": 0, "model": "recorded", "choices": [choice]}
+
+
+async def close_connections(port: int) -> None:
+    """Accept every connection and end it without a word."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--recorded", type=Path, action="append", default=[])
+    parser.add_argument("--otherwise", default="")
+    parser.add_argument("--mode", choices=MODES, default="ok")
+    arguments = parser.parse_args()
+    if arguments.mode == "closed":
+        asyncio.run(close_connections(arguments.port))
+    backend = create_backend(Recorded(arguments.recorded, arguments.otherwise), arguments.mode)
+    uvicorn.run(backend, host="127.0.0.1", port=arguments.port, log_level="error", timeout_graceful_shutdown=1)
