@@ -32,7 +32,7 @@ decoding: {max_new_tokens: 32}
 judges: [{rubrics: {regular: rules, safety: rules-safety}}]
 analysis: {resamples: 200}
 """
-ITEMS = 150
+ITEMS = 50
 
 
 @pytest.fixture(scope="module")

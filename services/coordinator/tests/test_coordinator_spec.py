@@ -49,6 +49,7 @@ def settings(tmp_path: Path) -> Settings:
         datasets_dir=tmp_path / "datasets",
         generator_url=nobody,
         translator_url=nobody,
+        judge_url=nobody,
     )
 
 
@@ -76,7 +77,7 @@ def test_a_valid_spec_says_what_it_would_do(settings: Settings) -> None:
     found = checked(settings)
     assert found.items == {"en": 2, "fr": 2}
     assert (found.translations, found.trainings, found.generations, found.judgments) == (2, 1, 8, 8)
-    assert any("generator could not be asked" in warning for warning in found.warnings)
+    assert any("generator: could not be asked" in warning for warning in found.warnings)
 
 
 def test_every_fault_of_form_at_once_with_its_line(settings: Settings) -> None:

@@ -145,6 +145,12 @@ def test_a_refused_batch_is_halved_until_the_bad_item_stands_alone() -> None:
     assert causes == {"1": None, "2": None, "bad": "invalid-request: bad item", "3": None}
 
 
+def test_a_refusal_of_the_whole_batch_is_not_halved() -> None:
+    service = Flaky(ProblemError(422, "unknown-model", "no such model"))
+    assert done(service, ["1", "2"])[0] == dict.fromkeys(("1", "2"), "unknown-model: no such model")
+    assert len(service.calls) == 1
+
+
 def test_a_service_that_is_down_is_waited_for_with_a_message() -> None:
     away = [Unreachable("http://x", "refused") for _ in range(6)]
     for problem in away:

@@ -60,7 +60,7 @@ def shown(difference: Difference) -> int:
 def _comparisons(request: AnalysisRequest, differences: list[Difference]) -> Iterator[str]:
     baseline = request.arms[0]
     for arm in request.arms[1:]:
-        group = [difference for difference in differences if difference.arm == arm.name]
+        group = [difference for difference in differences if difference.arm == arm.name and difference.n]
         # Only an arm with the baseline's prompting says what its weights alone are worth.
         trained = arm.weights != baseline.weights and arm.prompting == baseline.prompting
         if group:

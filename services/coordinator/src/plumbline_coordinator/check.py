@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from plumbline_contracts import generator, translator
+from plumbline_contracts import generator, judge, translator
 from plumbline_contracts.common import Artifact, Place
 from plumbline_contracts.coordinator import Check, Submission
 from plumbline_contracts.experiment import ExperimentSpec
@@ -145,13 +145,13 @@ def _read_training(draft: Draft, name: str) -> None:
 async def _ask_services(
     draft: Draft, items: list[Item], text: SpecText, faults: list[Place], warnings: list[str]
 ) -> None:
-    """Models and language pairs, as far as the services can be asked now."""
-    for service, ask in (("generator", _models), ("translator", _pairs)):
+    """Models, language pairs and rubrics, as far as the services can be asked now."""
+    for service, ask in (("generator", _models), ("translator", _pairs), ("judges", _rubrics)):
         try:
             async with asyncio.timeout(_ASK_S):
                 await ask(draft, items, text, faults, warnings)
         except (ProblemError, TimeoutError) as error:
-            warnings.append(f"The {service} could not be asked, so what it has was not checked: {error}")
+            warnings.append(f"{service}: could not be asked, so what is there was not checked: {error}")
 
 
 async def _models(draft: Draft, _: list[Item], text: SpecText, faults: list[Place], warnings: list[str]) -> None:
@@ -179,6 +179,15 @@ async def _pairs(draft: Draft, items: list[Item], text: SpecText, faults: list[P
             known = ", ".join(sorted(f"{a} to {b}" for a, b in have))
             message = f"the translator does not translate {source} to {target}; it has {known}"
             faults.append(text.fault(["languages", index], message))
+
+
+async def _rubrics(draft: Draft, _: list[Item], text: SpecText, faults: list[Place], __: list[str]) -> None:
+    for index, choice in enumerate(draft.spec.judges):
+        async with draft.client(f"judge:{choice.name}") as client:
+            have = [one.name for one in (await client.call("GET", "/v1/rubrics", judge.Rubrics)).rubrics]
+        for category, rubric in choice.rubrics.items():
+            if rubric not in have:
+                faults.append(text.fault(["judges", index, "rubrics", category], _unknown("rubric", rubric, have)))
 
 
 def _plan(spec: ExperimentSpec, items: list[Item], warnings: list[str]) -> Check:

@@ -13,8 +13,8 @@ Answer = TypeVar("Answer")
 _TRIES = 4
 # Down or busy: the request was not taken, so waiting costs nothing and there is no limit.
 _NOT_TAKEN = frozenset({429, 503})
-# Refused for what is in it: one item may be the reason.
-_REFUSED = frozenset({413, 422})
+# Refused for what is in it: one item may be the reason. Other refusals, such as an unknown model, are of the whole batch.
+_OF_ONE_ITEM = frozenset({"invalid-request", "too-large"})
 
 
 async def patiently(call: Callable[[], Awaitable[Answer]], tell: Callable[[str | None], Awaitable[None]]) -> Answer:
@@ -51,7 +51,7 @@ async def process(
     try:
         outcomes = await patiently(lambda: call(items), tell)
     except ProblemError as error:
-        if error.status in _REFUSED and len(items) > 1:
+        if error.kind in _OF_ONE_ITEM and len(items) > 1:
             middle = len(items) // 2
             return await process(call, items[:middle], tell) + await process(call, items[middle:], tell)
         return [Outcome(item, None, f"{error.kind}: {error}") for item in items]

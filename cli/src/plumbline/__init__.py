@@ -1,0 +1,7 @@
+"""The `plumbline` command and the Python client of a Plumbline coordinator."""
+
+from .client import PlumblineClient
+from .experiment_file import ExperimentFile
+
+__version__ = "0.1.0"
+__all__ = ["ExperimentFile", "PlumblineClient", "__version__"]

@@ -1,0 +1,88 @@
+"""Wait until services answer /readyz, and say meanwhile what each is doing."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+import psutil
+from plumbline_contracts.common import Info
+from plumbline_kit.client import problem_of
+from plumbline_kit.errors import ProblemError
+from pydantic import ValidationError
+
+_POLL_S = 0.3
+
+
+@dataclass
+class Awaited:
+    """A service under way. `process` is null when another command started it."""
+
+    name: str
+    url: str
+    process: subprocess.Popen[bytes] | None
+    pid: int
+    state: str = "starting"
+    ready: bool = False
+
+    @property
+    def exit_status(self) -> int | None:
+        """Set once it has ended; -1 when only that is known."""
+        if self.process is not None:
+            return self.process.poll()
+        return None if psutil.pid_exists(self.pid) else -1
+
+
+class Ended(Exception):
+    """A service ended instead of getting ready."""
+
+    def __init__(self, service: Awaited) -> None:
+        super().__init__(service.name)
+        self.service = service
+
+
+def wait(services: list[Awaited], timeout: float, show: Callable[[Awaited], object]) -> None:
+    """Return when all are ready; raises Ended, or `not-ready` after `timeout` seconds with what each waits for."""
+    deadline = time.monotonic() + timeout
+    with http() as client:
+        while True:
+            for service in services:
+                if not service.ready:
+                    _look(service, client)
+                    show(service)
+            waiting = [service for service in services if not service.ready]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                states = "; ".join(f"{service.name}: {service.state}" for service in waiting)
+                raise ProblemError(503, "not-ready", f"Not ready after {timeout:.0f} seconds: {states}")
+            time.sleep(_POLL_S)
+
+
+def _look(service: Awaited, client: httpx.Client) -> None:
+    try:
+        response = client.get(f"{service.url}/readyz")
+    except httpx.HTTPError:
+        service.state = "starting"
+    else:
+        service.ready = response.status_code == 200
+        service.state = "ready" if service.ready else problem_of(response).detail
+    if service.exit_status is not None:
+        raise Ended(service)
+
+
+def info(client: httpx.Client, url: str) -> Info | str:
+    """Who answers there, or why it is not known."""
+    try:
+        response = client.get(f"{url.rstrip('/')}/info")
+        return Info.model_validate_json(response.content) if response.is_success else problem_of(response).detail
+    except httpx.HTTPError as error:
+        return f"does not answer: {type(error).__name__}"
+    except ValidationError:
+        return "is not a service of Plumbline"
+
+
+def http(token: str | None = None) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(timeout=5, trust_env=False, headers=headers)
