@@ -13,7 +13,7 @@ Answer = TypeVar("Answer")
 _TRIES = 4
 # Down or busy: the request was not taken, so waiting costs nothing and there is no limit.
 _NOT_TAKEN = frozenset({429, 503})
-# Refused for what is in it: one item may be the reason. Other refusals, such as an unknown model, are of the whole batch.
+# Refused for what is in it: one item may be the reason. An unknown model is a fault of the whole batch.
 _OF_ONE_ITEM = frozenset({"invalid-request", "too-large"})
 
 

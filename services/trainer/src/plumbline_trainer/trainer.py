@@ -100,7 +100,7 @@ class JobTrainer:
             contract=f"{contract.NAME}/{contract.VERSION}",
             implementation=engine,
             version=__version__,
-            model=None,
+            model=None if engine == "dry_run" else "named in each request",
             revision=None,
             description=_DESCRIPTIONS[engine].format(**versions),
         )
