@@ -42,6 +42,17 @@ def test_no_difference_is_not_called_equality(observe, request_of) -> None:
     )
 
 
+def test_a_difference_that_is_the_same_on_every_item_is_a_difference(observe, request_of) -> None:
+    observations = [
+        observe(item, arm=arm, scores={"overlap": score})
+        for arm, score in (("base", 1), ("dpo", 5))
+        for item in range(60)
+    ]
+    assert said(request_of(observations), observations)[0] == (
+        "dpo scores 4.00 (4.00 to 4.00) higher on overlap than base in English."
+    )
+
+
 def test_no_claim_on_a_handful_of_items(observe, request_of) -> None:
     observations = noisy(observe, "base", 1, 6) + noisy(observe, "dpo", 5, 6)
     request = request_of(observations)

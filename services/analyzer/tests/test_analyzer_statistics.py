@@ -73,9 +73,13 @@ def test_the_seed_decides() -> None:
     assert mean_interval(values, AnalysisSettings(seed=1)) != mean_interval(values, AnalysisSettings(seed=2))
 
 
-@pytest.mark.parametrize("values", [[], [3.0], [4.0] * 50])
-def test_no_spread_no_interval(values) -> None:
+@pytest.mark.parametrize("values", [[], [4.0]])
+def test_fewer_than_two_values_have_no_interval(values: list[float]) -> None:
     assert mean_interval(values, AnalysisSettings()) == UNKNOWN
+
+
+def test_values_that_are_all_the_same_have_an_interval_without_width() -> None:
+    assert mean_interval([4.0, 4.0, 4.0], AnalysisSettings()) == (4.0, 4.0)
 
 
 def test_memory_stays_bounded() -> None:

@@ -24,10 +24,13 @@ UNKNOWN = Interval(None, None)
 def mean_interval(values: Sequence[float], settings: AnalysisSettings) -> Interval:
     """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987), resampling items.
 
-    Unknown for fewer than two values and for values that are all the same: no resample differs from them.
+    Unknown for fewer than two values. Values that are all the same give an interval without width, as any bootstrap of
+    them does: every one of the paired items differing by 4 is evidence, not lack of it.
     """
-    if len(set(values)) < 2:
+    if len(values) < 2:
         return UNKNOWN
+    if len(set(values)) == 1:
+        return Interval(values[0], values[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(
