@@ -48,7 +48,7 @@ test: tinyworld ## run all tests
 	$(BIN)/pytest
 
 unit: $(STAMP) ## run the tests of each package
-	$(BIN)/pytest contracts services cli examples
+	$(BIN)/pytest contracts/conformance/tests services cli/tests examples
 
 contract integration e2e: tinyworld ## run one folder of tests/
 	$(BIN)/pytest tests/$@

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -57,7 +58,13 @@ class Stack:
             self.wait_ready(name)
         return self
 
+    @cached_property
+    def coordinator(self) -> "Coordinator":
+        return Coordinator(self.url("coordinator"))
+
     def __exit__(self, *_: object) -> None:
+        if "coordinator" in self.__dict__:
+            self.coordinator.http.close()
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():

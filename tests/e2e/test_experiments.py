@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.stack import Coordinator, Stack, wait_for
+from tests.stack import Stack, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,14 +51,14 @@ def finished(real_stack: Stack, quickstart: Path) -> str:
 
 
 def test_the_quickstart_accounts_for_every_item_and_has_a_report(real_stack: Stack, finished: str) -> None:
-    accounted(Coordinator(real_stack.url("coordinator")).responses(finished), 5 * 3 * 16)
+    accounted(real_stack.coordinator.responses(finished), 5 * 3 * 16)
     report = (real_stack.home / "reports" / f"{finished}.html").read_text()
     assert "Quickstart on tinyworld" in report and "model-free" in report
 
 
 def test_the_quickstart_shows_real_differences(real_stack: Stack, finished: str) -> None:
     """Only what holds at this size by design: the base model rambles, instruction tuning ends its answers."""
-    records = Coordinator(real_stack.url("coordinator")).responses(finished)
+    records = real_stack.coordinator.responses(finished)
     ended = {
         arm: [one["finish_reason"] != "length" for one in records if one["arm"] == arm]
         for arm in ("zero-shot", "URIAL", "SFT")
@@ -67,7 +67,7 @@ def test_the_quickstart_shows_real_differences(real_stack: Stack, finished: str)
     assert sum(ended["SFT"]) > 0.9 * len(ended["SFT"])
     overlap = {
         (one["arm"], one["language"]): one["mean"]
-        for one in Coordinator(real_stack.url("coordinator")).get(finished, "/results")["means"]
+        for one in real_stack.coordinator.get(finished, "/results")["means"]
         if one["aspect"] == "overlap"
     }
     for language in ("en", "fr", "es"):
@@ -75,7 +75,7 @@ def test_the_quickstart_shows_real_differences(real_stack: Stack, finished: str)
 
 
 def test_a_run_killed_twice_ends_like_an_undisturbed_one(real_stack: Stack, quickstart: Path, finished: str) -> None:
-    coordinator = Coordinator(real_stack.url("coordinator"))
+    coordinator = real_stack.coordinator
     coordinator.submit("killed", quickstart).raise_for_status()
     for phase in ("train", "generate"):
         wait_for(lambda: coordinator.phase("killed", phase)["done"] > 0, 300, phase)  # noqa: B023
@@ -121,7 +121,7 @@ def test_real_instructions_are_accounted_for(
     spec.write_text(text.replace("../../shared/data", str(shared_data)).replace("../var/tinyworld", str(tinyworld)))
     done = plumbline(real_stack, "run", str(spec), "--id", name)
     assert done.returncode == 0, done.stderr
-    records = Coordinator(real_stack.url("coordinator")).responses(name)
+    records = real_stack.coordinator.responses(name)
     accounted(records, expected)
     assert {one["language"] for one in records} == languages
     if name == "just-eval-sample":
@@ -160,7 +160,7 @@ def test_the_grid_of_the_paper_runs_on_folders_that_look_like_the_hub(
     spec.write_text(text)
     done = plumbline(real_stack, "run", str(spec), "--id", "grid")
     assert done.returncode == 0, done.stderr
-    records = Coordinator(real_stack.url("coordinator")).responses("grid")
+    records = real_stack.coordinator.responses("grid")
     accounted(records, 10 * 3 * 4)
     # Plumbline's own URIAL prompts are longer than tinyworld's context: told per item, with the cause.
     missing = {one["arm"] for one in records if one["missing"]}

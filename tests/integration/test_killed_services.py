@@ -63,7 +63,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def undisturbed(stack: Stack, spec: Path) -> dict[str, Any]:
-    coordinator = Coordinator(stack.url("coordinator"))
+    coordinator = stack.coordinator
     coordinator.submit("undisturbed", spec).raise_for_status()
     assert coordinator.finish("undisturbed")["state"] == "completed"
     return outcome(coordinator, "undisturbed")
@@ -91,7 +91,7 @@ def test_the_coordinator_is_killed_at_random_moments(stack: Stack, spec: Path, u
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     draw = random.Random(seed)
-    coordinator = Coordinator(stack.url("coordinator"))
+    coordinator = stack.coordinator
     coordinator.submit("killed", spec).raise_for_status()
     for _ in range(4):
         time.sleep(draw.uniform(0.3, 2.5))
@@ -104,7 +104,7 @@ def test_the_coordinator_is_killed_at_random_moments(stack: Stack, spec: Path, u
 
 
 def test_a_service_that_is_killed_is_waited_for(stack: Stack, spec: Path, undisturbed: dict[str, Any]) -> None:
-    coordinator = Coordinator(stack.url("coordinator"))
+    coordinator = stack.coordinator
     stack.kill("judge")
     coordinator.submit("waited", spec).raise_for_status()
     wait_for(lambda: coordinator.phase("waited", "prepare")["message"] is not None, 60, "a message")
@@ -122,7 +122,7 @@ def test_a_service_that_is_killed_is_waited_for(stack: Stack, spec: Path, undist
 def test_repeating_a_submission_is_harmless_and_another_under_its_id_is_refused(
     stack: Stack, spec: Path, undisturbed: dict[str, Any]
 ) -> None:
-    coordinator = Coordinator(stack.url("coordinator"))
+    coordinator = stack.coordinator
     assert coordinator.submit("undisturbed", spec).json()["state"] == "completed"
     other = spec.with_name("other.yaml")
     other.write_text(SPEC.replace("name: killed", "name: other"))
@@ -131,7 +131,7 @@ def test_repeating_a_submission_is_harmless_and_another_under_its_id_is_refused(
 
 
 def test_a_cancelled_experiment_stops_and_keeps_what_it_has(stack: Stack, spec: Path) -> None:
-    coordinator = Coordinator(stack.url("coordinator"))
+    coordinator = stack.coordinator
     coordinator.submit("cancelled", spec).raise_for_status()
     wait_for(lambda: coordinator.phase("cancelled", "generate")["done"] > 0, 120, "some responses")
     coordinator.http.post("/v1/experiments/cancelled/cancel").raise_for_status()
