@@ -45,7 +45,7 @@ down: $(STAMP) ## stop them; data stays
 	@$(BIN)/plumbline down
 
 test: tinyworld ## run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 unit: $(STAMP) ## run the tests of each package
 	$(BIN)/pytest contracts/conformance/tests services cli/tests examples

@@ -17,7 +17,7 @@ PROJECTS = {
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 }
 TORCH = "torch==2.13.0"
-TOOLS = {"mypy", "pytest", "ruff", "setuptools>=77", "types-PyYAML", "types-psutil", "uv", "wheel"}
+TOOLS = {"mypy", "pytest", "pytest-xdist", "ruff", "setuptools>=77", "types-PyYAML", "types-psutil", "uv", "wheel"}
 
 
 def name_of(requirement: str) -> str:

@@ -1,6 +1,5 @@
 """kill -9 in mid-run: the experiment ends as an undisturbed one, nothing lost, nothing done twice in the tables."""
 
-import json
 import random
 import sqlite3
 import time
@@ -10,47 +9,16 @@ from typing import Any
 
 import pytest
 
+from tests.model_free import write_spec
 from tests.services import MODEL_FREE
 from tests.stack import Coordinator, Stack, wait_for
 
-SPEC = """\
-name: killed
-languages: [en, fr, es]
-dataset: {path: items.jsonl}
-models: {canned: {base: canned}}
-trainings:
-  sft:
-    method: sft
-    model: canned
-    data: {path: rows.jsonl}
-    hyperparameters: {learning_rate: 1.0e-3}
-arms:
-  - {name: zero-shot, model: canned}
-  - {name: URIAL, model: canned, prompting: urial}
-  - {name: SFT, model: canned, weights: sft}
-decoding: {max_new_tokens: 32}
-judges: [{rubrics: {regular: rules, safety: rules-safety}}]
-analysis: {resamples: 200}
-"""
 ITEMS = 50
 
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("spec")
-    items = [
-        {
-            "id": n,
-            "instruction": f"Say what is special about the number {n}.",
-            "category": "safety" if n % 9 == 0 else "regular",
-        }
-        for n in range(ITEMS)
-    ]
-    rows = [{"language": "en", "instruction": f"Say {n}.", "response": f"{n}."} for n in range(20)]
-    (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "killed.yaml").write_text(SPEC)
-    return folder / "killed.yaml"
+    return write_spec(tmp_path_factory.mktemp("spec"), ITEMS)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +93,7 @@ def test_repeating_a_submission_is_harmless_and_another_under_its_id_is_refused(
     coordinator = stack.coordinator
     assert coordinator.submit("undisturbed", spec).json()["state"] == "completed"
     other = spec.with_name("other.yaml")
-    other.write_text(SPEC.replace("name: killed", "name: other"))
+    other.write_text(spec.read_text().replace("name: model-free", "name: other"))
     refused = coordinator.submit("undisturbed", other)
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:plumbline:problem:id-taken")
 

@@ -1,5 +1,6 @@
 """The artifact store: files and folders by URI, digest-checked on read, never visible half-written."""
 
+import errno
 import hashlib
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from plumbline_contracts.common import Artifact
 from .errors import ProblemError
 
 SCHEME = "artifact:"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def digest(path: Path) -> tuple[str, int]:
@@ -43,6 +45,15 @@ class ArtifactStore:
         return self._put(name, lambda target: target.write_bytes(content))
 
     def _put(self, name: str, write: Callable[[Path], object]) -> Artifact:
+        try:
+            return self._store(name, write)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            detail = f"The artifact store {self.root} is full; make room there."
+            raise ProblemError(503, "disk-full", detail, retry_after=30) from error
+
+    def _store(self, name: str, write: Callable[[Path], object]) -> Artifact:
         self.root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.root, prefix=".partial-") as folder:
             partial = Path(folder) / "content"

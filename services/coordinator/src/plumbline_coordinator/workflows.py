@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -9,6 +10,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions
 from dbos import error as dbos_error
 from plumbline_contracts.coordinator import ExperimentState, PhaseName, PhaseState
 from plumbline_kit.errors import ProblemError
+from plumbline_kit.logs import request_id
 
 from . import analysis, preparation, waiting
 from .database import workflow_database
@@ -138,6 +140,8 @@ class Workflows:
         todo = await asyncio.to_thread(self.store.chunk, id, name, number)
         done = await asyncio.to_thread(self.store.results, id, name, [todo.unit])
         items = [item for item in todo.items if (todo.unit, item) not in done]
+        request_id.set(f"{name}-{number}-{uuid.uuid4().hex[:12]}")  # found in the logs of the service that is called
+        log.info("%s %s %s: %s items", id, name, todo.unit, len(items))
         outcomes = await waiting.process(partial(stage.process, run, todo), items, self._tell(id, name))
         await asyncio.to_thread(self.store.save, id, name, todo.unit, outcomes)
 
