@@ -40,6 +40,13 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+def folders(engine: Engine) -> list[Path]:
+    """Where the database grows on this machine; nowhere if it is a server."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return []
+    return [Path(engine.url.database).resolve().parent]
+
+
 def workflow_database(url: str) -> str:
     """Where the workflow engine keeps its state: a file beside ours, or its own schema in the same database."""
     parsed = make_url(url)

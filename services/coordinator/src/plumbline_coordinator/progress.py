@@ -1,6 +1,9 @@
 """How far an experiment is, counted from the tables."""
 
+import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from plumbline_contracts.coordinator import Experiment, ExperimentState, Phase, PhaseName, PhaseState
@@ -8,8 +11,18 @@ from sqlalchemy import Row
 
 from .store import Store
 
+_LEAST_ROOM = 2**20
 
-def progress(store: Store, row: Row[Any]) -> Experiment:
+
+def trouble(folders: Iterable[Path]) -> str | None:
+    """Why nothing can go on on this machine. Looked up when asked: with a full disk it could not be stored."""
+    for folder in folders:
+        if folder.is_dir() and (free := shutil.disk_usage(folder).free) < _LEAST_ROOM:
+            return f"The disk of {folder} is full ({free} bytes left). Make room; it then goes on by itself."
+    return None
+
+
+def progress(store: Store, row: Row[Any], trouble: str | None = None) -> Experiment:
     phases, counts = store.phases(row.id), store.counts(row.id)
 
     def phase(name: PhaseName) -> Phase:
@@ -28,7 +41,7 @@ def progress(store: Store, row: Row[Any]) -> Experiment:
             done=done,
             total=total,
             failed=failed,
-            message=stored.message,
+            message=(trouble if stored.state == PhaseState.RUNNING else None) or stored.message,
             started=_utc(stored.started),
             finished=_utc(stored.finished),
         )

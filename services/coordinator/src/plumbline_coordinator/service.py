@@ -13,9 +13,9 @@ from plumbline_contracts.common import Artifact, Info
 from plumbline_kit.errors import ProblemError
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import __version__
+from . import __version__, database
 from .check import check
-from .progress import progress
+from .progress import progress, trouble
 from .records import Records, keys
 from .run import Run
 from .settings import Settings
@@ -70,7 +70,8 @@ class CoordinatorService:
 
     async def get(self, id: str) -> contract.Experiment:
         row = await asyncio.to_thread(self.store.get, id)
-        return await asyncio.to_thread(progress, self.store, row)
+        folders = [self.settings.artifacts_dir, *database.folders(self.store.engine)]
+        return await asyncio.to_thread(progress, self.store, row, trouble(folders))
 
     async def cancel(self, id: str) -> contract.Experiment:
         row = await asyncio.to_thread(self.store.get, id)
