@@ -67,12 +67,15 @@ class Stack:
             self.coordinator.http.close()
         for process in self.processes.values():
             process.terminate()
-        for process in self.processes.values():
+        hung = []
+        for name, process in self.processes.items():
             try:
-                process.wait(20)
+                process.wait(30)
             except subprocess.TimeoutExpired:
+                hung.append(name)
                 process.kill()
                 process.wait()
+        assert not hung, f"did not end on SIGTERM: {hung}"
 
     def start(self, name: str) -> None:
         with (self.home / f"{name}.log").open("ab") as log:

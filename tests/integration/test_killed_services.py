@@ -1,12 +1,15 @@
 """kill -9 in mid-run: the experiment ends as an undisturbed one, nothing lost, nothing done twice in the tables."""
 
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.model_free import write_spec
@@ -61,14 +64,20 @@ def test_the_coordinator_is_killed_at_random_moments(stack: Stack, spec: Path, u
     draw = random.Random(seed)
     coordinator = stack.coordinator
     coordinator.submit("killed", spec).raise_for_status()
+    before, kills = asked(stack), 0
     for _ in range(4):
         time.sleep(draw.uniform(0.3, 2.5))
+        kills += coordinator.get("killed")["state"] == "running"
         stack.kill("coordinator")
         stack.start("coordinator")
         stack.wait_ready("coordinator")
     assert coordinator.finish("killed")["state"] == "completed"
     assert outcome(coordinator, "killed") == undisturbed, f"seed {seed}"
     assert rows(stack, "killed") == rows(stack, "undisturbed")
+    assert kills, f"it had ended before it was killed; seed {seed}"
+    # At most the batches under way (two per service) are asked for again after a kill.
+    chunks = 3 * 3 * -(-ITEMS // 8)
+    assert chunks <= asked(stack) - before <= chunks + 2 * kills
 
 
 def test_a_service_that_is_killed_is_waited_for(stack: Stack, spec: Path, undisturbed: dict[str, Any]) -> None:
@@ -112,7 +121,16 @@ def test_a_cancelled_experiment_stops_and_keeps_what_it_has(stack: Stack, spec: 
     assert len(coordinator.responses("cancelled")) == 3 * 3 * ITEMS
 
 
+def asked(stack: Stack) -> int:
+    """Batches that the generator was asked for so far."""
+    text = httpx.get(f"{stack.url('generator')}/metrics").text
+    counts = re.findall(
+        r'^plumbline_requests_total{method="POST",route="[^"]*generations".*} (\d+)', text, re.MULTILINE
+    )
+    return sum(map(int, counts))
+
+
 def rows(stack: Stack, experiment: str) -> dict[str, int]:
-    with sqlite3.connect(stack.home / "coordinator.sqlite") as connection:
+    with closing(sqlite3.connect(stack.home / "coordinator.sqlite")) as connection:
         query = "select stage, count(*) from result where experiment = ? group by stage"
         return dict(connection.execute(query, [experiment]).fetchall())

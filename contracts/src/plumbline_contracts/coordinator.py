@@ -98,6 +98,7 @@ class Manifest(Response):
 
     spec: dict[str, Any] = Field(description="As resolved, with every default filled in.")
     services: dict[str, Info]
+    rubrics: dict[str, dict[str, list[str]]] = Field(description="Judge to rubric to its aspects.")
     prompts: dict[str, str] = Field(description="sha256 of every prompt file used.")
     files: dict[str, str] = Field(description="sha256 of every data file used.")
     weights: dict[str, str] = Field(description="sha256 of the weights of every arm.")

@@ -129,7 +129,12 @@ class ExperimentSpec(Request):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     description: Text = ""
-    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    seed: int = Field(
+        default=0,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of decoding, trainings and analysis where they do not set their own.",
+    )
     languages: list[Language] = Field(min_length=1)
     dataset: Dataset
     models: dict[Identifier, ModelFamily] = Field(min_length=1)
@@ -140,13 +145,32 @@ class ExperimentSpec(Request):
     judges: list[JudgeChoice] = [JudgeChoice()]
     analysis: AnalysisSettings = AnalysisSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _seed_everything(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "seed" not in given:
+            return given
+        seed, trainings = given["seed"], given.get("trainings", {})
+        if isinstance(trainings, dict):
+            trainings = {name: _with_seed(one, "hyperparameters", seed) for name, one in trainings.items()}
+        return _with_seed(_with_seed(given, "decoding", seed), "analysis", seed) | {"trainings": trainings}
+
+
+def _with_seed(parent: Any, section: str, seed: Any) -> Any:
+    if not isinstance(parent, dict) or not isinstance(parent.get(section, {}), dict):
+        return parent
+    return parent | {section: {"seed": seed} | parent.get(section, {})}
+
 
 def local_paths(document: Any) -> list[str]:
     """Every local file that an experiment file (as parsed YAML) names, in order and once each."""
     found: dict[str, None] = {}
-    stack = [document]
+    stack, visited = [document], set[int]()
     while stack:
         node = stack.pop()
+        if id(node) in visited:  # an alias, which may even contain itself
+            continue
+        visited.add(id(node))
         if isinstance(node, dict):
             found |= {value: None for key, value in node.items() if key == "path" and isinstance(value, str)}
             stack += reversed(list(node.values()))

@@ -138,6 +138,19 @@ def test_yaml_that_does_not_parse_and_keys_given_twice() -> None:
     assert ("x.yaml:2 name", "given twice") in [(one.place, one.message) for one in caught.value.errors]
 
 
+@pytest.mark.parametrize("text", ["name: &a [*a]", "name: 2020-13-99", "a: " + "[" * 3000])
+def test_yaml_made_to_hang_or_crash_is_a_fault(text: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        SpecText(text, "x.yaml").parse()
+    assert caught.value.kind == "invalid-spec"
+
+
+def test_a_training_row_in_a_language_without_a_prompt_is_named(settings: Settings) -> None:
+    spec = SPEC.replace("    model: tiny\n", "    model: tiny\n    prompting: urial\n")
+    found = faults(settings, spec, pairs_jsonl=lines([PAIRS[0] | {"language": "de"}]))
+    assert any("pairs.jsonl:1: no URIAL prompt in 'de'" in message for message in found.values())
+
+
 def test_a_hub_data_set_is_read_from_a_folder_that_looks_like_one(settings: Settings) -> None:
     folder = settings.datasets_dir / "re-align" / "just-eval-instruct" / "data"
     folder.mkdir(parents=True)

@@ -4,19 +4,24 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import duckdb
 import pytest
+from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import DataSource, ExperimentSpec
 from plumbline_coordinator import database, waiting
 from plumbline_coordinator.items import read_items, spread
 from plumbline_coordinator.prompting import Prompting, builtin, builtin_languages
+from plumbline_coordinator.settings import Settings
 from plumbline_coordinator.sources import Sources
 from plumbline_coordinator.stages.stage import chunks
 from plumbline_coordinator.store import Outcome, Store
+from plumbline_coordinator.workflows import Workflows
 from plumbline_kit.artifacts import ArtifactStore
 from plumbline_kit.client import Unreachable
 from plumbline_kit.errors import ProblemError
+from pydantic import BaseModel, Field
 
 ARMS = [{"name": "zero-shot", "model": "tiny"}, {"name": "URIAL", "model": "tiny", "prompting": "urial"}]
 
@@ -190,3 +195,45 @@ def test_results_are_kept_once(tmp_path: Path) -> None:
     assert kept["arm/en", "1"].body == {"text": "first"}
     assert kept["arm/en", "2"].cause == "why"
     assert store.counts("a") == {("generate", "ok"): 1, ("generate", "failed"): 1}
+
+
+def test_a_request_that_our_own_models_refuse_is_recorded_for_its_item() -> None:
+    class Strict(BaseModel):
+        item: Annotated[str, Field(max_length=3)]
+
+    async def strict(items: Sequence[str]) -> list[Outcome]:
+        return [Outcome(Strict(item=item).item, {}) for item in items]
+
+    async def tell(_: str | None) -> None: ...
+
+    outcomes = asyncio.run(waiting.process(strict, ["1", "too long", "2"], tell))
+    assert [one.item for one in outcomes if one.cause is None] == ["1", "2"]
+    assert [one.item for one in outcomes if one.cause and "invalid-request" in one.cause] == ["too long"]
+
+
+def test_a_chunk_whose_rows_are_there_asks_nobody(tmp_path: Path) -> None:
+    """As after a kill between the rows and the engine's record of the step."""
+    engine = database.connect(f"sqlite:///{tmp_path}/test.sqlite")
+    database.migrate(engine)
+    store = Store(engine)
+    store.create("a", spec(), "text", "a.yaml", {}, "0" * 64)
+    store.add_chunks("a", "detect", chunks([("zero-shot/en", ["1"])], 8))
+    store.save("a", "detect", "zero-shot/en", [Outcome("1", {"detections": []})])
+    workflows = Workflows.__new__(Workflows)  # without an engine; no service could answer
+    workflows.store, workflows.settings = store, Settings(analyzer_url="http://127.0.0.1:9")
+    asyncio.run(workflows._process("a", PhaseName.DETECT, 0))
+    assert store.counts("a") == {("detect", "ok"): 1}
+
+
+def test_the_seed_of_an_experiment_is_that_of_what_sets_none() -> None:
+    training = {"method": "sft", "model": "tiny", "data": {"path": "x"}, "hyperparameters": {"learning_rate": 0.1}}
+    own = training | {"hyperparameters": {"learning_rate": 0.1, "seed": 3}}
+    found = spec(seed=7, trainings={"a": training, "b": own})
+    assert (found.decoding.seed, found.analysis.seed) == (7, 7)
+    assert [found.trainings[name].hyperparameters.seed for name in ("a", "b")] == [7, 3]
+    assert spec().decoding.seed == 0
+
+
+def test_an_instruction_in_chat_messages_is_read_as_its_text(tmp_path: Path) -> None:
+    found, files = sources(tmp_path, [{"id": 1, "instruction": [{"role": "user", "content": "Hi"}]}])
+    assert {one.source for one in read_items(spec(), files, found)} == {"Hi"}  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The last phase: hand everything observed to the analyzer, keep its results."""
 
 import asyncio
+from functools import partial
 
 from plumbline_contracts import analyzer
 from plumbline_contracts.common import Artifact, Info
@@ -8,12 +9,14 @@ from plumbline_contracts.common import Artifact, Info
 from .records import Records, keys, observation
 from .run import Run
 from .stages.train import used_trainings
+from .waiting import Tell, patiently
 
 
-async def analyze(run: Run) -> None:
-    request = await asyncio.to_thread(_request, run)
+async def analyze(run: Run, tell: Tell) -> None:
+    request = await patiently(partial(asyncio.to_thread, _request, run), tell)
     async with run.client("analyzer") as client:
-        answer = await client.call("POST", "/v1/analyses", analyzer.AnalysisResponse, request)
+        call = partial(client.call, "POST", "/v1/analyses", analyzer.AnalysisResponse, request)
+        answer = await patiently(call, tell)
     await asyncio.to_thread(run.store.keep, run.id, results=answer.model_dump(mode="json"))
 
 

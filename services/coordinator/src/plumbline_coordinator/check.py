@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from plumbline_contracts import generator, judge, translator
 from plumbline_contracts.common import Artifact, Place
@@ -41,8 +42,8 @@ async def check(submission: Submission, store: Store, settings: Settings, *, to_
 
     A hub data set that cannot be had here is a fault when the experiment is to run, otherwise a warning.
     """
-    text = SpecText(submission.spec, submission.source)
-    spec = text.parse()
+    text = await asyncio.to_thread(SpecText, submission.spec, submission.source)
+    spec = await asyncio.to_thread(text.parse)
     faults = [text.fault(path, message) for path, message in _references(spec, settings)]
     draft = Draft(store, settings, spec, submission.files)
     warnings: list[str] = []
@@ -146,12 +147,15 @@ async def _ask_services(
     draft: Draft, items: list[Item], text: SpecText, faults: list[Place], warnings: list[str]
 ) -> None:
     """Models, language pairs and rubrics, as far as the services can be asked now."""
-    for service, ask in (("generator", _models), ("translator", _pairs), ("judges", _rubrics)):
+    asks: dict[str, Callable[..., Awaitable[None]]] = {"generator": _models, "translator": _pairs}
+    asks |= {f"judge {one.name}": partial(_rubrics, index) for index, one in enumerate(draft.spec.judges)}
+    for service, ask in asks.items():
         try:
             async with asyncio.timeout(_ASK_S):
                 await ask(draft, items, text, faults, warnings)
         except (ProblemError, TimeoutError) as error:
-            warnings.append(f"{service}: could not be asked, so what is there was not checked: {error}")
+            cause = str(error) or f"no answer within {_ASK_S:g} s"
+            warnings.append(f"{service}: could not be asked, so what is there was not checked: {cause}")
 
 
 async def _models(draft: Draft, _: list[Item], text: SpecText, faults: list[Place], warnings: list[str]) -> None:
@@ -181,13 +185,13 @@ async def _pairs(draft: Draft, items: list[Item], text: SpecText, faults: list[P
             faults.append(text.fault(["languages", index], message))
 
 
-async def _rubrics(draft: Draft, _: list[Item], text: SpecText, faults: list[Place], __: list[str]) -> None:
-    for index, choice in enumerate(draft.spec.judges):
-        async with draft.client(f"judge:{choice.name}") as client:
-            have = [one.name for one in (await client.call("GET", "/v1/rubrics", judge.Rubrics)).rubrics]
-        for category, rubric in choice.rubrics.items():
-            if rubric not in have:
-                faults.append(text.fault(["judges", index, "rubrics", category], _unknown("rubric", rubric, have)))
+async def _rubrics(index: int, draft: Draft, _: list[Item], text: SpecText, faults: list[Place], __: list[str]) -> None:
+    choice = draft.spec.judges[index]
+    async with draft.client(f"judge:{choice.name}") as client:
+        have = [one.name for one in (await client.call("GET", "/v1/rubrics", judge.Rubrics)).rubrics]
+    for category, rubric in choice.rubrics.items():
+        if rubric not in have:
+            faults.append(text.fault(["judges", index, "rubrics", category], _unknown("rubric", rubric, have)))
 
 
 def _plan(spec: ExperimentSpec, items: list[Item], warnings: list[str]) -> Check:

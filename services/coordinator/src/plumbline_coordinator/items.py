@@ -7,7 +7,7 @@ from plumbline_contracts.common import Artifact, Place
 from plumbline_contracts.experiment import ExperimentSpec, InstructionFields
 from plumbline_kit.errors import ProblemError
 
-from .sources import Row, Sources, text
+from .sources import Row, Sources, storable, text
 from .store import Item
 
 
@@ -73,7 +73,7 @@ def _item(spec: ExperimentSpec, language: str, position: int, row: Row, native: 
         position=position,
         category=str(row.get(fields.category) or "regular"),
         tasks=[str(task) for task in tasks] if isinstance(tasks, list) else [],
-        source=own[fields.instruction],
+        source=str(text(own[fields.instruction])),
         translate=not is_own,
         reference=reference or (text(own.get(fields.reference)) if is_own else None),
     )
@@ -85,8 +85,12 @@ def _valid(rows: Iterable[tuple[str, Row]], fields: InstructionFields) -> list[R
         id: Any = row.get(fields.id)
         if not isinstance(id, str | int) or isinstance(id, bool) or not 0 < len(str(id)) <= 200:
             faults.append(Place(place=place, message=f"{fields.id!r} must be a short text or number, is {id!r}"))
+        elif not storable(str(id)) or not storable(str(row.get(fields.category))):
+            faults.append(Place(place=place, message="a NUL or half a surrogate pair cannot be stored"))
         elif str(id) in seen:
             faults.append(Place(place=place, message=f"{fields.id!r} {id!r} was given before"))
+        elif len(str(row.get(fields.category) or "")) > 100:
+            faults.append(Place(place=place, message=f"{fields.category!r} is longer than 100 characters"))
         elif text(row.get(fields.instruction)) is None:
             faults.append(Place(place=place, message=f"{fields.instruction!r} must be a text that is not empty"))
         else:

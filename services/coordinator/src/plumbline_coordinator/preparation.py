@@ -1,27 +1,30 @@
 """The first phase: who are the services, which items are there."""
 
 import asyncio
+from functools import partial
 
 from plumbline_contracts import analyzer, generator, judge, trainer, translator
 from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import Manifest
-from plumbline_contracts.experiment import DataSource
+from plumbline_contracts.experiment import DataSource, JudgeChoice
 from plumbline_kit.errors import ProblemError
 
 from .items import read_items
 from .run import Run
 from .stages.train import used_trainings
+from .waiting import Tell, patiently
 
 _CONTRACTS = {one.NAME: one for one in (translator, generator, trainer, judge, analyzer)}
 
 
-async def prepare(run: Run) -> None:
+async def prepare(run: Run, tell: Tell) -> None:
     """Store the items and the manifest. A service that answers another contract fails the experiment."""
     await asyncio.to_thread(run.store.start, run.id)
+    services = {name: await patiently(partial(info, run, name), tell) for name in services_of(run)}
+    rubrics = {choice.name: await patiently(partial(_aspects, run, choice), tell) for choice in run.spec.judges}
     items = await asyncio.to_thread(read_items, run.spec, run.files, run.sources)
     await asyncio.to_thread(run.store.add_items, run.id, items)
-    services = {name: await info(run, name) for name in services_of(run)}
-    manifest = await asyncio.to_thread(_manifest, run, services)
+    manifest = await asyncio.to_thread(_manifest, run, services, rubrics)
     await asyncio.to_thread(run.store.keep, run.id, manifest=manifest.model_dump(mode="json"))
 
 
@@ -53,13 +56,26 @@ async def info(run: Run, service: str) -> Info:
     return found
 
 
-def _manifest(run: Run, services: dict[str, Info]) -> Manifest:
+async def _aspects(run: Run, choice: JudgeChoice) -> dict[str, list[str]]:
+    """The aspects of each rubric that is asked for; the problem `unknown-rubric` if the judge does not have it."""
+    async with run.client(f"judge:{choice.name}") as client:
+        found = await client.call("GET", "/v1/rubrics", judge.Rubrics)
+    have = {rubric.name: [aspect.name for aspect in rubric.aspects] for rubric in found.rubrics}
+    for rubric in choice.rubrics.values():
+        if rubric not in have:
+            detail = f"The judge {choice.name!r} has no rubric {rubric!r}; it has {', '.join(have)}."
+            raise ProblemError(422, "unknown-rubric", detail)
+    return {rubric: have[rubric] for rubric in choice.rubrics.values()}
+
+
+def _manifest(run: Run, services: dict[str, Info], rubrics: dict[str, dict[str, list[str]]]) -> Manifest:
     sources: dict[str, DataSource] = {"dataset": run.spec.dataset}
     sources |= {f"training {name}": run.spec.trainings[name].data for name in used_trainings(run.spec)}
     sources |= {f"native {language}": source for language, source in run.spec.dataset.native.items()}
     return Manifest(
         spec=run.spec.model_dump(mode="json"),
         services=services,
+        rubrics=rubrics,
         prompts=run.prompting.digests(),
         files={name: run.sources.sha256(source, run.files) for name, source in sources.items()},
         weights={},

@@ -27,6 +27,7 @@ class Records:
         judged = [
             f"{one.name}/{category}/{unit}" for one in run.spec.judges for category in one.rubrics for unit in units
         ]
+        self.aspects: dict[str, dict[str, list[str]]] = run.store.get(run.id).manifest["rubrics"]
         self.responses = run.store.results(run.id, "generate", units)
         self.detections = run.store.results(run.id, "detect", units)
         self.judgments = run.store.results(run.id, "judge", judged)
@@ -69,20 +70,13 @@ class Records:
         outcome = self.judgments.get((f"{judge}/{one.category}/{unit}", one.item), _NOT_RUN)
         if outcome.body is None:
             cause = f"no response: {response.cause}" if response.body is None else outcome.cause
-            for aspect in self._aspects(judge, rubric):
+            for aspect in self.aspects[judge][rubric]:
                 yield _recorded(judge, rubric, aspect, None, None, cause)
             return
         for score in outcome.body["scores"]:
             unscored: dict[str, Any] | None = score["unscored"]
             missing = unscored["cause"] if unscored else None
             yield _recorded(judge, outcome.body["rubric"], score["aspect"], score["score"], score["rationale"], missing)
-
-    def _aspects(self, judge: str, rubric: str) -> list[str]:
-        """The aspects that this judge has on this rubric, seen in its other judgments; else one for them all."""
-        for (unit, _), outcome in self.judgments.items():
-            if unit.startswith(f"{judge}/") and outcome.body and outcome.body["rubric"] == rubric:
-                return [score["aspect"] for score in outcome.body["scores"]]
-        return ["all"]
 
 
 def _recorded(

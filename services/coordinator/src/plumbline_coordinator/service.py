@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,8 +23,10 @@ from .settings import Settings
 from .store import Store
 from .workflows import Workflows
 
+log = logging.getLogger(__name__)
 _ENDED = (contract.ExperimentState.COMPLETED, contract.ExperimentState.FAILED, contract.ExperimentState.CANCELLED)
 _EVENTS_S = 0.3
+_PREEMPTED_S = 1.5  # the workflow engine looks once a second for what was cancelled
 
 
 class CoordinatorService:
@@ -34,14 +37,14 @@ class CoordinatorService:
         return Run(id, self.store, self.settings)
 
     async def upload(self, sha256: str, content: bytes) -> Artifact:
-        found = hashlib.sha256(content).hexdigest()
+        found = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
         if found != sha256:
             raise ProblemError(422, "digest-mismatch", f"The content has sha256 {found}, the path says {sha256}.")
         return await asyncio.to_thread(self._run("").artifacts.put_bytes, content, "file")
 
     async def check(self) -> None:
         try:
-            await asyncio.to_thread(self.store.all)
+            await asyncio.to_thread(self.store.ask)
         except SQLAlchemyError as error:
             detail = f"The database cannot be used: {type(error).__name__}."
             raise ProblemError(503, "no-database", detail, retry_after=2) from error
@@ -75,19 +78,22 @@ class CoordinatorService:
 
     async def cancel(self, id: str) -> contract.Experiment:
         row = await asyncio.to_thread(self.store.get, id)
-        if row.state not in _ENDED:
-            await asyncio.to_thread(self.store.end, id, contract.ExperimentState.CANCELLED, "cancelled on request")
+        if row.state not in _ENDED or row.state == contract.ExperimentState.CANCELLED:
             await self.workflows.cancel(id)
+            await asyncio.to_thread(self.store.end, id, contract.ExperimentState.CANCELLED, "cancelled on request")
             await self._cancel_trainings(id)
         return await self.get(id)
 
     async def _cancel_trainings(self, id: str) -> None:
-        for row in await asyncio.to_thread(self.store.trainings, id):
+        trainings = await asyncio.to_thread(self.store.trainings, id)
+        if trainings:
+            await asyncio.sleep(_PREEMPTED_S)  # a request that starts a training may be under way
+        for row in trainings:
             try:
                 async with self._run(id).client("trainer") as client:
                     await client.call("POST", f"/v1/trainings/{row.job}/cancel", trainer.Training)
             except ProblemError:
-                continue  # the trainer is away; its job ends by itself and nobody waits for it
+                log.warning("training %s was not cancelled: the trainer does not answer", row.job)
 
     async def events(self, id: str) -> AsyncIterator[contract.Experiment]:
         last = None
@@ -123,7 +129,7 @@ class CoordinatorService:
 
     async def manifest(self, id: str) -> contract.Manifest:
         row = await asyncio.to_thread(self.store.get, id)
-        empty: dict[str, Any] = {"services": {}, "prompts": {}, "files": {}, "weights": {}}
+        empty: dict[str, Any] = {"services": {}, "rubrics": {}, "prompts": {}, "files": {}, "weights": {}}
         return contract.Manifest.model_validate(row.manifest or {"spec": row.resolved, **empty})
 
     async def report(self, id: str) -> str:

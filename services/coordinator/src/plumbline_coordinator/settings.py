@@ -28,12 +28,15 @@ class Settings(ServiceSettings):
     analyzer_url: str = _local(analyzer.PORT)
     judge_url: str = Field(default=_local(judge.PORT), description="The judge that experiments call `judge`.")
     judges: dict[str, str] = Field(default={}, description='Further judges by name, as JSON: {"strict": "http://..."}.')
-    executor: str = Field(default="embedded", description="Unique per running process; see docs/decisions/0004.")
+    executor: str = Field(default="embedded", description="Keep it, so that a restart goes on with its work.")
     concurrency: int = Field(default=2, ge=1, description="Batches under way at once per service.")
-    batch_size: int = Field(default=32, ge=1, le=256, description="Items per request to a service.")
+    batch_size: int = Field(default=32, ge=1, le=64, description="Items per request to a service.")
     request_timeout_s: float = Field(default=1800, gt=0, description="For one batch.")
     max_request_bytes: int = Field(
-        default=512 * 2**20, gt=0, description="Uploaded data files are larger than other requests."
+        default=512 * 2**20,
+        gt=0,
+        validation_alias="PLUMBLINE_MAX_REQUEST_BYTES",
+        description="Uploaded data files are larger than other requests.",
     )
 
     @property

@@ -93,4 +93,9 @@ def text(value: Any) -> str | None:
     """A text, also where a hub data set keeps it as the last of a list of chat messages; null when there is none."""
     if isinstance(value, list) and value and isinstance(value[-1], dict):
         value = value[-1].get("content")
-    return value if isinstance(value, str) and value.strip() and "\x00" not in value else None
+    return value if isinstance(value, str) and value.strip() and storable(value) else None
+
+
+def storable(value: str) -> bool:
+    """A NUL cannot be stored in PostgreSQL, half a surrogate pair not even be sent."""
+    return "\x00" not in value and not any("\ud800" <= character <= "\udfff" for character in value)

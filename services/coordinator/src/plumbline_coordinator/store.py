@@ -87,6 +87,15 @@ class Store:
             raise ProblemError(404, "unknown-experiment", f"There is no experiment {id!r}.")
         return row
 
+    def ask(self) -> None:
+        """Raise what the database raises when it cannot be used."""
+        with self.engine.connect() as connection:
+            connection.execute(select(experiment.c.id).limit(1))
+
+    def state(self, id: str) -> ExperimentState:
+        with self.engine.connect() as connection:
+            return ExperimentState(connection.scalars(select(experiment.c.state).where(experiment.c.id == id)).one())
+
     def exists(self, id: str) -> bool:
         with self.engine.connect() as connection:
             return connection.scalar(select(func.count()).where(experiment.c.id == id)) == 1
@@ -192,6 +201,12 @@ class Store:
         ]
         with self.engine.begin() as connection:
             insert_new(connection, result, rows)
+
+    def done(self, id: str, stage: str, unit: str) -> set[str]:
+        """The items of a unit that have a result."""
+        where = and_(result.c.experiment == id, result.c.stage == stage, result.c.unit == unit)
+        with self.engine.connect() as connection:
+            return set(connection.scalars(select(result.c.item).where(where)))
 
     def results(self, id: str, stage: str, units: Iterable[str] | None = None) -> dict[Key, Outcome]:
         """(unit, item) -> what became of it."""

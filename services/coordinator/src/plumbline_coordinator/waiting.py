@@ -6,10 +6,12 @@ from typing import TypeVar
 import stamina
 from plumbline_kit.client import is_transient
 from plumbline_kit.errors import ProblemError
+from pydantic import ValidationError
 
 from .store import Outcome
 
 Answer = TypeVar("Answer")
+Tell = Callable[[str | None], Awaitable[None]]  # a message for people, or None when it is over
 _TRIES = 4
 # Down or busy: the request was not taken, so waiting costs nothing and there is no limit.
 _NOT_TAKEN = frozenset({429, 503})
@@ -17,7 +19,7 @@ _NOT_TAKEN = frozenset({429, 503})
 _OF_ONE_ITEM = frozenset({"invalid-request", "too-large"})
 
 
-async def patiently(call: Callable[[], Awaitable[Answer]], tell: Callable[[str | None], Awaitable[None]]) -> Answer:
+async def patiently(call: Callable[[], Awaitable[Answer]], tell: Tell) -> Answer:
     """The answer, however long the service is away; raises after a few tries of a request that it took and failed."""
     failures, message = 0, ""
 
@@ -45,12 +47,14 @@ async def patiently(call: Callable[[], Awaitable[Answer]], tell: Callable[[str |
 async def process(
     call: Callable[[Sequence[str]], Awaitable[list[Outcome]]],
     items: Sequence[str],
-    tell: Callable[[str | None], Awaitable[None]],
+    tell: Tell,
 ) -> list[Outcome]:
     """An outcome for every item. A refused batch is halved until the item that is refused stands alone."""
     try:
         outcomes = await patiently(lambda: call(items), tell)
-    except ProblemError as error:
+    except (ProblemError, ValidationError) as raised:
+        # A request that our own models refuse is like one that the service refuses.
+        error = raised if isinstance(raised, ProblemError) else ProblemError(422, "invalid-request", str(raised))
         if error.kind in _OF_ONE_ITEM and len(items) > 1:
             middle = len(items) // 2
             return await process(call, items[:middle], tell) + await process(call, items[middle:], tell)

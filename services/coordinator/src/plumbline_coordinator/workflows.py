@@ -9,8 +9,9 @@ from functools import partial
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 from plumbline_contracts.coordinator import ExperimentState, PhaseName, PhaseState
-from plumbline_kit.errors import ProblemError
 from plumbline_kit.logs import request_id
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as DatabaseTimeout
 
 from . import analysis, preparation, waiting
 from .database import workflow_database
@@ -19,6 +20,7 @@ from .settings import Settings
 from .stages import STAGES
 from .stages.stage import chunks
 from .store import Store, now
+from .waiting import Tell
 
 log = logging.getLogger(__name__)
 # Bump only when the order of steps changes; rows of another version are not picked up (docs/decisions/0004).
@@ -75,7 +77,7 @@ class Workflows:
 
         @step(name="prepare", preemptible=True)
         async def prepare(id: str) -> None:
-            await self._phase(id, PhaseName.PREPARE, partial(preparation.prepare, Run(id, self.store, self.settings)))
+            await self._phase(id, PhaseName.PREPARE, preparation.prepare)
 
         @step(name="plan")
         async def plan(id: str, name: str) -> list[str]:
@@ -88,11 +90,11 @@ class Workflows:
 
         @step(name="close_phase")
         async def close_phase(id: str, name: str) -> None:
-            self.store.set_phase(id, PhaseName(name), state=PhaseState.DONE, finished=now(), message=None)
+            await self._close(id, PhaseName(name))
 
         @step(name="analyze", preemptible=True)
         async def analyze(id: str) -> None:
-            await self._phase(id, PhaseName.ANALYZE, partial(analysis.analyze, Run(id, self.store, self.settings)))
+            await self._phase(id, PhaseName.ANALYZE, analysis.analyze)
 
         @step(name="end")
         async def end(id: str, cause: str | None) -> None:
@@ -136,22 +138,34 @@ class Workflows:
         return [stage.service(one) for one in planned]
 
     async def _process(self, id: str, name: PhaseName, number: int) -> None:
+        """Do what a chunk still lacks; after a kill between its rows and the end of the step, that is nothing."""
         run, stage = Run(id, self.store, self.settings), STAGES[name]
         todo = await asyncio.to_thread(self.store.chunk, id, name, number)
-        done = await asyncio.to_thread(self.store.results, id, name, [todo.unit])
-        items = [item for item in todo.items if (todo.unit, item) not in done]
+        done = await asyncio.to_thread(self.store.done, id, name, todo.unit)
+        items = [item for item in todo.items if item not in done]
+        if not items or await self._has_ended(id):
+            return
         request_id.set(f"{name}-{number}-{uuid.uuid4().hex[:12]}")  # found in the logs of the service that is called
         log.info("%s %s %s: %s items", id, name, todo.unit, len(items))
         outcomes = await waiting.process(partial(stage.process, run, todo), items, self._tell(id, name))
         await asyncio.to_thread(self.store.save, id, name, todo.unit, outcomes)
 
-    async def _phase(self, id: str, name: PhaseName, work: Callable[[], Awaitable[None]]) -> None:
+    async def _phase(self, id: str, name: PhaseName, work: Callable[[Run, Tell], Awaitable[None]]) -> None:
         """A phase that is one piece of work."""
+        if await self._has_ended(id):
+            return
         await asyncio.to_thread(self.store.set_phase, id, name, state=PhaseState.RUNNING, started=now(), total=1)
-        await waiting.patiently(work, self._tell(id, name))
+        await work(Run(id, self.store, self.settings), self._tell(id, name))
+        await self._close(id, name)
+
+    async def _close(self, id: str, name: PhaseName) -> None:
         await asyncio.to_thread(self.store.set_phase, id, name, state=PhaseState.DONE, finished=now(), message=None)
 
-    def _tell(self, id: str, name: PhaseName) -> Callable[[str | None], Awaitable[None]]:
+    async def _has_ended(self, id: str) -> bool:
+        """Cancelled or failed meanwhile: what is left in the queue is not worth its cost."""
+        return await asyncio.to_thread(self.store.state, id) not in (ExperimentState.QUEUED, ExperimentState.RUNNING)
+
+    def _tell(self, id: str, name: PhaseName) -> Tell:
         async def tell(message: str | None) -> None:
             log.info("%s %s: %s", id, name, message or "goes on")
             await asyncio.to_thread(self.store.set_phase, id, name, message=message)
@@ -160,5 +174,5 @@ class Workflows:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """A problem was dealt with where it came up; what is left (a locked or restarting database) may pass."""
-    return not isinstance(error, ProblemError | AssertionError | LookupError | TypeError | ValueError)
+    """A locked, restarting or full database may pass; everything else was dealt with where it came up, or is a bug."""
+    return isinstance(error, OperationalError | InterfaceError | InternalError | DatabaseTimeout)

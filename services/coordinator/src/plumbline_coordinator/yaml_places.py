@@ -20,7 +20,7 @@ class SpecText:
         try:
             self.root = yaml.compose(text, Loader=yaml.SafeLoader)
             self.document: Any = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""
             fault = Place(place=f"{source}{line}", message=str(getattr(error, "problem", None) or error))
@@ -41,9 +41,12 @@ class SpecText:
 
     def duplicates(self) -> list[Place]:
         """Keys given twice, of which YAML silently takes the last."""
-        found, stack = [], [self.root]
+        found, stack, visited = [], [self.root], set[int]()
         while stack:
             node = stack.pop()
+            if id(node) in visited:  # an alias, which may even contain itself
+                continue
+            visited.add(id(node))
             if isinstance(node, yaml.MappingNode):
                 seen: set[str] = set()
                 for key, value in node.value:

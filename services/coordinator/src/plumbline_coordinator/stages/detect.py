@@ -1,5 +1,6 @@
 """Critical errors in every response, on the text before any cleaning."""
 
+import asyncio
 from collections.abc import Sequence
 
 from plumbline_contracts import analyzer
@@ -22,27 +23,7 @@ class Detect:
         return "analyzer"
 
     async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        arm_name, language = chunk.unit.split("/")
-        arm, instructions = run.arm(arm_name), run.instructions(language)
-        responses = run.store.results(run.id, "generate", [chunk.unit])
-        tasks = {one.item: one.tasks for one in run.items if one.language == language}
-        prefix = run.prompting.prefix(arm.prompting, language)
-
-        def item(id: str) -> analyzer.DetectionItem:
-            response, instruction = responses[chunk.unit, id].body, instructions[id].body
-            assert response is not None and instruction is not None
-            return analyzer.DetectionItem(
-                id=id,
-                instruction=instruction["text"],
-                response=response["text"],
-                language=language,
-                finish_reason=response["finish_reason"],
-                prefix=prefix,
-                asks_for_code=True if "coding" in tasks[id] else None,
-                other_language="translation" in tasks[id],
-            )
-
-        request = analyzer.DetectionRequest(items=[item(id) for id in items])
+        request = await asyncio.to_thread(_request, run, chunk.unit, items)
         async with run.client("analyzer") as client:
             answer = await client.call("POST", "/v1/detections", analyzer.DetectionResponse, request)
         return [
@@ -55,6 +36,30 @@ class Detect:
             )
             for one in answer.items
         ]
+
+
+def _request(run: Run, unit: str, items: Sequence[str]) -> analyzer.DetectionRequest:
+    arm_name, language = unit.split("/")
+    arm, instructions = run.arm(arm_name), run.instructions(language)
+    responses = run.store.results(run.id, "generate", [unit])
+    tasks = {one.item: one.tasks for one in run.items if one.language == language}
+    prefix = run.prompting.prefix(arm.prompting, language)
+
+    def item(id: str) -> analyzer.DetectionItem:
+        response, instruction = responses[unit, id].body, instructions[id].body
+        assert response is not None and instruction is not None
+        return analyzer.DetectionItem(
+            id=id,
+            instruction=instruction["text"],
+            response=response["text"],
+            language=language,
+            finish_reason=response["finish_reason"],
+            prefix=prefix,
+            asks_for_code=True if "coding" in tasks[id] else None,
+            other_language="translation" in tasks[id],
+        )
+
+    return analyzer.DetectionRequest(items=[item(id) for id in items])
 
 
 def responded(run: Run) -> list[Unit]:

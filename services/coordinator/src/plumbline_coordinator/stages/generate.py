@@ -1,11 +1,13 @@
 """A response for every item under every arm in every language."""
 
+import asyncio
 from collections.abc import Sequence
 
 from plumbline_contracts import generator
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_kit.errors import ProblemError
 
+from ..prompting import Format
 from ..run import Run
 from ..store import Chunk, Outcome
 from .stage import Unit
@@ -25,38 +27,51 @@ class Generate:
         return "generator"
 
     async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        arm_name, language = chunk.unit.split("/")
-        arm, instructions = run.arm(arm_name), run.instructions(language)
-        model, sha256 = weights(run, arm_name)
-        absent = [Outcome(item, None, instructions[item].cause) for item in items if instructions[item].body is None]
-        prompts = [
-            run.prompting.prompt(arm.prompting, item, body["text"])
-            for item in items
-            if (body := instructions[item].body) is not None
-        ]
-        if not prompts:
-            return absent
-        decoding = run.spec.decoding
-        request = generator.GenerationRequest(
-            model=model,
-            prefix=run.prompting.prefix(arm.prompting, language),
-            prompts=prompts,
-            decoding=decoding.model_copy(update={"stop": [*decoding.stop, *run.prompting.stops(arm.prompting)]}),
-        )
+        request, sha256, outcomes = await asyncio.to_thread(_request, run, chunk.unit, items)
+        if request is None:
+            return outcomes
         async with run.client("generator") as client:
             answer = await client.call("POST", "/v1/generations", generator.GenerationResponse, request)
         if sha256 is not None and answer.weights_sha256 not in (sha256, None):
             detail = f"The generator used weights {answer.weights_sha256}, the training made {sha256}."
             raise ProblemError(500, "wrong-weights", detail)
-        return absent + [_outcome(run, arm.prompting, one, answer) for one in answer.generations]
+        format = run.arm(chunk.unit.split("/")[0]).prompting
+        return outcomes + [_outcome(run, format, one, answer) for one in answer.generations]
 
 
-def _outcome(run: Run, format: str, one: generator.Generation, answer: generator.GenerationResponse) -> Outcome:
+def _request(
+    run: Run, unit: str, items: Sequence[str]
+) -> tuple[generator.GenerationRequest | None, str | None, list[Outcome]]:
+    """The request, the digest that its weights must have, and the outcomes of items without an instruction."""
+    arm_name, language = unit.split("/")
+    arm, instructions = run.arm(arm_name), run.instructions(language)
+    model, sha256 = weights(run, arm_name)
+    absent = [Outcome(item, None, instructions[item].cause) for item in items if instructions[item].body is None]
+    prompts = [
+        run.prompting.prompt(arm.prompting, item, body["text"])
+        for item in items
+        if (body := instructions[item].body) is not None
+    ]
+    if not prompts:
+        return None, sha256, absent
+    decoding = run.spec.decoding
+    request = generator.GenerationRequest(
+        model=model,
+        prefix=run.prompting.prefix(arm.prompting, language),
+        prompts=prompts,
+        decoding=decoding.model_copy(update={"stop": [*decoding.stop, *run.prompting.stops(arm.prompting)]}),
+    )
+    return request, sha256, absent
+
+
+def _outcome(run: Run, format: Format, one: generator.Generation, answer: generator.GenerationResponse) -> Outcome:
     if one.finish_reason in (generator.FinishReason.ERROR, generator.FinishReason.CANCELLED):
         return Outcome(one.id, None, f"generation ended with {one.finish_reason}: {one.cause or 'no cause given'}")
     body = one.model_dump(mode="json", exclude={"id", "cause"})
-    response = run.prompting.clean(format, one.text)  # type: ignore[arg-type]
-    return Outcome(one.id, body | {"response": response, "weights_sha256": answer.weights_sha256})
+    # A NUL can be generated, but neither stored nor sent on; this sign keeps the length.
+    texts = {key: body[key].replace("\x00", "\ufffd") for key in ("text", "raw_text")}
+    response = run.prompting.clean(format, texts["text"])
+    return Outcome(one.id, body | texts | {"response": response, "weights_sha256": answer.weights_sha256})
 
 
 def weights(run: Run, arm_name: str) -> tuple[str, str | None]:

@@ -1,5 +1,6 @@
 """Judgments of every response by every judge, on the rubric of its category."""
 
+import asyncio
 from collections.abc import Sequence
 
 from plumbline_contracts import judge
@@ -31,28 +32,32 @@ class JudgeStage:
         return f"judge:{chunk.unit.split('/')[0]}"
 
     async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        judge_name, category, arm_name, language = chunk.unit.split("/")
-        rubric = next(choice.rubrics[category] for choice in run.spec.judges if choice.name == judge_name)
-        responses = run.store.results(run.id, "generate", [f"{arm_name}/{language}"])
-        instructions = run.instructions(language)
-        references = {one.item: one.reference for one in run.items if one.language == language}
-
-        def item(id: str) -> judge.JudgmentItem:
-            response, instruction = responses[f"{arm_name}/{language}", id].body, instructions[id].body
-            assert response is not None and instruction is not None
-            return judge.JudgmentItem(
-                id=id,
-                instruction=instruction["text"],
-                response=response["response"],
-                language=language,
-                reference=references[id],
-            )
-
-        request = judge.JudgmentRequest(rubric=rubric, items=[item(id) for id in items])
+        request = await asyncio.to_thread(_request, run, chunk.unit, items)
         async with run.client(self.service(chunk)) as client:
             answer = await client.call("POST", "/v1/judgments", judge.JudgmentResponse, request)
         version = {"rubric": answer.rubric, "rubric_version": answer.rubric_version}
         return [Outcome(one.id, one.model_dump(mode="json") | version, _cause(one)) for one in answer.judgments]
+
+
+def _request(run: Run, unit: str, items: Sequence[str]) -> judge.JudgmentRequest:
+    judge_name, category, arm_name, language = unit.split("/")
+    rubric = next(choice.rubrics[category] for choice in run.spec.judges if choice.name == judge_name)
+    responses = run.store.results(run.id, "generate", [f"{arm_name}/{language}"])
+    instructions = run.instructions(language)
+    references = {one.item: one.reference for one in run.items if one.language == language}
+
+    def item(id: str) -> judge.JudgmentItem:
+        response, instruction = responses[f"{arm_name}/{language}", id].body, instructions[id].body
+        assert response is not None and instruction is not None
+        return judge.JudgmentItem(
+            id=id,
+            instruction=instruction["text"],
+            response=response["response"],
+            language=language,
+            reference=references[id],
+        )
+
+    return judge.JudgmentRequest(rubric=rubric, items=[item(id) for id in items])
 
 
 def _cause(judgment: judge.Judgment) -> str | None:

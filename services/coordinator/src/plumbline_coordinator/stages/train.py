@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from plumbline_contracts import trainer
 from plumbline_contracts.coordinator import PhaseName
@@ -35,6 +34,7 @@ class Train:
         name = chunk.unit
         request = await asyncio.to_thread(training_request, run, name)
         job = job_id(run.id, name, request)
+        await asyncio.to_thread(run.store.set_training, run.id, name, job, 0, 1)  # known before it is asked for
         async with run.client("trainer") as client:
             training = await client.call("PUT", f"/v1/trainings/{job}", trainer.Training, request)
             while training.state in (TrainingState.QUEUED, TrainingState.RUNNING):
@@ -80,8 +80,11 @@ def rendered(run: Run, training: Training, place: str, row: Row) -> dict[str, st
             raise ProblemError(422, "unreadable-data", f"{place}: {name!r} must be a text that is not empty.")
         return value
 
-    language: Any = row.get(data.language) if data.language else None
-    prefix = prompting.prefix(format, language or run.spec.languages[0])
+    language = column(data.language) if data.language and format == "urial" else run.spec.languages[0]
+    if format == "urial" and language not in prompting.sources:
+        known = ", ".join(prompting.sources)
+        raise ProblemError(422, "unreadable-data", f"{place}: no URIAL prompt in {language!r}; there are: {known}.")
+    prefix = prompting.prefix(format, language)
     prompt = {"prompt": prefix + prompting.text(format, column(data.instruction))}
     names = (
         {"completion": data.response}

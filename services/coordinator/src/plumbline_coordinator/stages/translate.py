@@ -1,5 +1,6 @@
 """Instructions of the data set's language into the others."""
 
+import asyncio
 from collections.abc import Sequence
 
 from plumbline_contracts import translator
@@ -24,12 +25,7 @@ class Translate:
         return "translator"
 
     async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        sources = {one.item: one.source for one in run.items if one.language == chunk.unit}
-        request = translator.TranslationRequest(
-            source=run.spec.dataset.language,
-            target=chunk.unit,
-            texts=[translator.SourceText(id=item, text=sources[item]) for item in items],
-        )
+        request = await asyncio.to_thread(_request, run, chunk.unit, items)
         async with run.client("translator") as client:
             answer = await client.call("POST", "/v1/translations", translator.TranslationResponse, request)
         engine = {"engine": answer.engine, "package": answer.package}
@@ -39,3 +35,9 @@ class Translate:
             else Outcome(one.id, {"text": one.text, "flags": one.flags, **engine})
             for one in answer.translations
         ]
+
+
+def _request(run: Run, target: str, items: Sequence[str]) -> translator.TranslationRequest:
+    sources = {one.item: one.source for one in run.items if one.language == target}
+    texts = [translator.SourceText(id=item, text=sources[item]) for item in items]
+    return translator.TranslationRequest(source=run.spec.dataset.language, target=target, texts=texts)
