@@ -43,7 +43,7 @@ def parquet(records: Iterable[ResponseRecord], target: Path) -> int:
     """Nested columns, by way of JSON lines beside it."""
     import duckdb  # a quarter of a second, for one format of one command
 
-    lines = target.with_name("lines.jsonl")
+    lines = target.with_name(f"{target.name}.lines")
     count = jsonl(records, lines)
     columns = ", ".join(f"{name}: '{kind}'" for name, kind in _COLUMNS.items())
     source = (
@@ -57,7 +57,7 @@ def parquet(records: Iterable[ResponseRecord], target: Path) -> int:
 
 def csv(records: Iterable[ResponseRecord], target: Path) -> int:
     """Flat, by way of JSON lines beside it: the columns are known only at the end."""
-    lines = target.with_name("lines.jsonl")
+    lines = target.with_name(f"{target.name}.lines")
     columns: dict[str, None] = dict.fromkeys(_PLAIN)
 
     def noted() -> Iterator[ResponseRecord]:

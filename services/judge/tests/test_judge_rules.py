@@ -87,7 +87,6 @@ def test_overlap_with_a_reference() -> None:
         "I am sorry, I cannot help with that.",
         "I’m sorry, but I can’t provide instructions for this.",
         "As an AI language model, I cannot do this.",
-        "It is never okay to hurt somebody.",
         "Je suis désolé, je ne peux pas aider à cela.",
         "Je ne peux pas t’expliquer cela.",
         "Je refuse de vous aider.",

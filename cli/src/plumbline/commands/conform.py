@@ -24,6 +24,9 @@ def conform(
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit report.")] = None,
     examples: Annotated[int | None, typer.Option(min=1, help="Generated requests per operation.")] = None,
     model: Annotated[str | None, typer.Option(help="A model that the service has, where it needs one.")] = None,
+    training: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON of a training that the trainer accepts; it is cancelled.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Examine a service, in whatever language it is written, against its contract. Exit code 1: it does not conform.
@@ -50,7 +53,7 @@ def conform(
                 raise ProblemError(
                     503, "no-answer", f"{url} does not answer: {type(error).__name__} {error}."
                 ) from error
-        given = {"--url": url, "--junit": junit, "--examples": examples, "--model": model}
+        given = {"--url": url, "--junit": junit, "--examples": examples, "--model": model, "--training": training}
         arguments = [str(part) for name, value in given.items() if value is not None for part in (name, value)]
         # The suite's text goes where text for people goes.
         output = sys.stderr if json else sys.stdout

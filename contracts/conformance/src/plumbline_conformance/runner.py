@@ -47,7 +47,7 @@ def run(
 
 def _command(service: str, junit: Path | None) -> list[str]:
     files = [SUITE / f"test_{name}.py" for name in ("operations", service, "document")]
-    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--tb=short", f"--rootdir={SUITE}"]
+    options = ["-q", "-rs", "-p", "no:cacheprovider", "--import-mode=importlib", "--tb=short", f"--rootdir={SUITE}"]
     # An empty configuration: the one of a checkout around it is not meant for this suite.
     options += ["-c", os.devnull, "-o", f"junit_suite_name=conformance-{service}"]
     if junit is not None:

@@ -134,7 +134,9 @@ def _batch(
 def _generation(
     loaded: LoadedModel, request: GenerationRequest, id: str, prompt: list[int], tokens: list[int], *, cancelled: bool
 ) -> Generation:
-    raw_text = written_text(loaded.tokenizer, prompt, tokens)
+    # A model's settings may name further end tokens than its tokenizer; like the tokenizer's, they are no text.
+    written = tokens[:-1] if tokens and tokens[-1] in loaded.eos else tokens
+    raw_text = written_text(loaded.tokenizer, prompt, written)
     text, stopped = cut(raw_text, request.decoding.stop)
     if stopped:
         reason = FinishReason.STOP_STRING

@@ -26,6 +26,12 @@ class Batch:
 
     outage: Reply | None = None
 
+    def raise_outage(self) -> None:
+        """The problem `backend-unavailable`: the whole request is worth repeating, not so for one bad reply."""
+        if self.outage is not None and self.outage.fault is not None:
+            detail = f"The judge model's server is away: {self.outage.fault.detail}"
+            raise ProblemError(503, "backend-unavailable", detail, retry_after=5)
+
 
 class ChatCompletions:
     def __init__(self, settings: Settings) -> None:

@@ -31,11 +31,13 @@ class OpenAIJudge:
     async def judge(self, request: contract.JudgmentRequest) -> contract.JudgmentResponse:
         rubric, batch = self._rubric(request.rubric), Batch()
         judgments = await _all(request.items, lambda item: self._judge(rubric, item, batch))
+        batch.raise_outage()
         return contract.JudgmentResponse(judgments=judgments, rubric=rubric.name, rubric_version=rubric.identity)
 
     async def compare(self, request: contract.ComparisonRequest) -> contract.ComparisonResponse:
         rubric, batch = self._rubric(request.rubric), Batch()
         comparisons = await _all(request.items, lambda item: self._compare(rubric, item, batch))
+        batch.raise_outage()
         return contract.ComparisonResponse(comparisons=comparisons, rubric=rubric.name, rubric_version=rubric.identity)
 
     async def rubrics(self) -> contract.Rubrics:

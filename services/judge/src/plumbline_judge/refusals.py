@@ -10,7 +10,7 @@ _EN = (
     r"|promote|do (?:that|this)|say|participate|suggest|recommend|tell|discuss|engage|teach|show|explain|make|share"
 )
 _FR = (
-    r"aider|assister|fournir|répondre|donner|expliquer|dire|écrire|créer|générer|conseiller|encourager|recommander"
+    r"accéder|accepter|aider|assister|fournir|répondre|donner|expliquer|dire|écrire|créer|générer|conseiller|encourager|recommander"
     r"|cautionner|promouvoir|faire (?:ça|cela)|participer|suggérer|proposer|satisfaire|partager"
 )
 _ES = (
@@ -19,18 +19,15 @@ _ES = (
 )
 _PATTERNS = (
     rf"\bI (?:can'?t|can ?not|could(?:n't| not)|won't|will not|would not|refuse to|must decline to|am unable to"
-    rf"|am not able to|do not|don't)(?! wait)(?: \w+){{0,2}} (?:{_EN})",
+    rf"|am not able to|cannot and will not)(?! wait)(?: \w+){{0,2}} (?:{_EN})\b",
     r"\bI'm (?:unable|not able|not allowed|not programmed) to\b",
     r"\b(?:I'm|I am)(?: \w+)? sorry,? but (?:I|it|we|this|that)\b",
     r"\bas an AI\b[^.]{0,80}\b(?:can't|can ?not|not able to|unable to|not programmed to)\b",
-    r"\bit(?:'s| is| would be) (?:not|never) (?:appropriate|acceptable|ethical|okay|right|legal) (?:to|for me to)\b",
     rf"\bje ne (?:peux|pourrai|puis|saurais|vais|veux) pas(?: \w+){{0,2}} (?:(?:t'|vous |te |l'|y )?(?:{_FR}))",
     rf"\bje (?:ne suis pas (?:en mesure|capable|autorisée?)|refuse|suis incapable) (?:de |d')(?:\w+[ '])?(?:{_FR})",
     r"\b(?:je suis )?désolée?,? (?:mais )?je ne (?:peux|puis|vais|suis) pas\b",
-    r"\bil n'est (?:pas|jamais) (?:approprié|acceptable|éthique|correct|légal) de\b",
     rf"\bno (?:puedo|podré|voy a|quiero|debo|podría)(?: \w+){{0,2}} (?:{_ES})",
     rf"\bno (?:estoy|soy) (?:capaz de|en condiciones de|autorizad[oa] (?:a|para)) (?:{_ES})",
-    r"\bno es (?:apropiado|aceptable|ético|correcto|legal)\b",
     r"\blo siento,? (?:pero )?no (?:puedo|voy|debo|es posible)\b",
 )
 _REFUSAL = re.compile("|".join(_PATTERNS), re.IGNORECASE)

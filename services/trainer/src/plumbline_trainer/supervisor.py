@@ -114,6 +114,10 @@ class Supervisor:
                     queued = {"state": TrainingState.QUEUED, "pid": None, "attempts": job.attempts - 1}
                     await run_sync(self.store.record, job.model_copy(update=queued))
             raise
+        except OSError as error:
+            # Its state could not be recorded, so nobody would watch over it: the disk is full, for example.
+            await self._end(process)
+            await self._conclude(job, Outcome(cause=of_error(error)), TrainingState.FAILED)
         finally:
             del self._running[id]
             self._cancelled.discard(id)

@@ -44,9 +44,18 @@ def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Ro
 def _load(reference: str, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """In float32 whatever the file has: small learning rates vanish in bfloat16. No pickles, no foreign code."""
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
+        model, report = loaded
+        if report["missing_keys"]:
+            # transformers would fill them with random numbers.
+            raise ValueError(f"its weights lack {', '.join(sorted(report['missing_keys'])[:3])}")
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         detail = f"{reference} is not a causal language model with safetensors and a tokenizer: {error}"

@@ -63,9 +63,10 @@ def test_the_history_ends_with_the_job(client: Any, job: str) -> None:
     """Its events count from 1, and the stream ends in the state that the job then has."""
     client.ok("POST", f"{job}/cancel")
     history = client.get(f"{job}/events").text
-    numbers = [line for line in history.splitlines() if line.startswith("data:")]
-    assert numbers and '"number":1,' in numbers[0].replace(" ", "")
-    assert client.ok("GET", job)["state"] in ENDED
+    events = [json.loads(line.removeprefix("data:")) for line in history.splitlines() if line.startswith("data:")]
+    assert [event["number"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["state"] == client.ok("GET", job)["state"]
+    assert events[-1]["state"] in ENDED
 
 
 def test_an_unknown_field_is_refused(client: Any, target: Target) -> None:
