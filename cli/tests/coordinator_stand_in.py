@@ -136,7 +136,9 @@ class StandIn:
 
     async def manifest(self, id: str) -> contract.Manifest:
         self._load(id)
-        return contract.Manifest(spec={}, services={"judge:judge": self.info()}, prompts={}, files={}, weights={})
+        return contract.Manifest(
+            spec={}, services={"judge:judge": self.info()}, rubrics={}, prompts={}, files={}, weights={}
+        )
 
     async def report(self, id: str) -> str:
         self._finished(id)

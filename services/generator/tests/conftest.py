@@ -65,7 +65,7 @@ def ask() -> Callable[..., GenerationRequest]:
 
 
 @pytest.fixture(scope="session")
-def serve() -> Iterator[Callable[..., httpx.Client]]:
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., httpx.Client]]:
     """Start the service as a process with these settings, on a free port, and wait until it is ready."""
     started: list[subprocess.Popen[bytes]] = []
     clients: list[httpx.Client] = []
@@ -75,7 +75,8 @@ def serve() -> Iterator[Callable[..., httpx.Client]]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         environment = os.environ | {f"GENERATOR_{name}": str(value) for name, value in settings.items()}
-        environment |= {"GENERATOR_PORT": str(port), "OMP_WAIT_POLICY": "PASSIVE"}
+        artifacts = str(tmp_path_factory.mktemp("artifacts"))  # not those of a stack that runs in this checkout
+        environment |= {"GENERATOR_PORT": str(port), "PLUMBLINE_ARTIFACTS_DIR": artifacts, "OMP_WAIT_POLICY": "PASSIVE"}
         started.append(subprocess.Popen([sys.executable, "-m", "plumbline_generator"], env=environment))
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
         clients.append(client)
