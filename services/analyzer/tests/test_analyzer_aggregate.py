@@ -62,7 +62,7 @@ def test_an_arm_that_lost_everything_is_still_there(observe, request_of) -> None
     mean = mean_of(subject, "dpo", "depth")
     assert (mean.n, mean.mean, mean.low, mean.missing) == (0, None, None, {"training_failed": 3})
     assert (mean.worst, mean.best) == (1.0, 5.0)
-    difference = next(iter(subject.differences()))
+    difference = next(iter(subject.differences())).difference
     assert (difference.n, difference.difference, difference.low) == (0, None, None)
 
 
@@ -77,7 +77,8 @@ def test_differences_are_paired(observe, request_of) -> None:
     base = [observe(i, scores={"depth": score}) for i, score in enumerate([1, 2, 3, 4])]
     dpo = [observe(i, arm="dpo", scores={"depth": score}) for i, score in enumerate([2, 2, "refused", 5])]
     extra = [observe(9, arm="dpo", scores={"depth": 5})]
-    difference = next(iter(aggregate(request_of, base + dpo + extra).differences()))
+    difference, changed = next(iter(aggregate(request_of, base + dpo + extra).differences()))
+    assert changed == 2
     assert (difference.arm, difference.baseline, difference.n) == ("dpo", "base", 3)
     assert difference.difference == pytest.approx((1 + 0 + 1) / 3)
     assert difference.low <= difference.difference <= difference.high
@@ -86,7 +87,14 @@ def test_differences_are_paired(observe, request_of) -> None:
 def test_the_first_arm_is_the_baseline_of_all_others(observe, request_of) -> None:
     observations = [observe(i, arm=arm, scores={"depth": 3}) for arm in ("c", "a", "b") for i in range(2)]
     subject = aggregate(request_of, observations, arms=["c", "a", "b"])
-    assert [(d.arm, d.baseline) for d in subject.differences()] == [("a", "c"), ("b", "c")]
+    assert [(d.arm, d.baseline) for d, _ in subject.differences()] == [("a", "c"), ("b", "c")]
+
+
+def test_the_first_arm_of_a_model_is_the_baseline_of_that_model(observe, request_of) -> None:
+    request = request_of([observe(1, scores={"depth": 3})], arms=["a", "b", "b-dpo", "a-dpo"])
+    arms = [arm.model_copy(update={"model": arm.name[0]}) for arm in request.arms]
+    subject = Aggregate(request.model_copy(update={"arms": arms}), request.observations)
+    assert subject.baselines == {"b": "a", "b-dpo": "b", "a-dpo": "a"}
 
 
 def test_error_rates(observe, request_of) -> None:

@@ -26,7 +26,21 @@ def test_code_that_was_not_asked_for(item, instruction, response, language) -> N
     assert len(verdict.evidence) <= 120
 
 
+def test_a_lone_fence_does_not_hide_a_block(item) -> None:
+    assert code.detect(item("Paris.\n```\nMore.\n```python\nx\n```\nEnd.")).finding == Finding.FOUND
+
+
+def test_json_and_decorators_in_their_place(item) -> None:
+    for response in ('{\n"a": 1,\n"b": 2\n}', "@cached\n@other\ndef one(x):\n"):
+        assert code.detect(item(response)).finding == Finding.FOUND
+
+
 HARD_NEGATIVES = {
+    "glossary": '"Inception": Released in 2010\n' * 3,
+    "vocabulary": '"Hola": "Hello"\n' * 3,
+    "equations of words": 'perro = "dog"\n' * 3,
+    "handles": "@wanderlust_anna\n" * 3,
+    "capitals": "UPDATE ON THE PROJECT\nFROM PARIS WITH LOVE\nWHERE WE STAND",
     "lone closing fence of URIAL": "Paris is the capital of France.\n```",
     "closing fence and next heading": "Paris is the capital of France.\n```\n\n",
     "letter in a fence": "Here you are:\n```\nDear Anna,\nthank you for the book.\nYours, Tom\n```",

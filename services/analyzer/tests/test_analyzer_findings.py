@@ -54,11 +54,33 @@ def test_a_difference_that_is_the_same_on_every_item_is_a_difference(observe, re
 
 
 def test_no_claim_on_a_handful_of_items(observe, request_of) -> None:
-    observations = noisy(observe, "base", 1, 6) + noisy(observe, "dpo", 5, 6)
+    observations = noisy(observe, "base", 1, 5) + noisy(observe, "dpo", 5, 5)
     request = request_of(observations)
     assert "no difference that this sample can show" in said(request, observations)[0]
     assert any(
-        sentence.startswith("Small sample: some numbers rest on 6 items") for sentence in said(request, observations)
+        sentence.startswith("Small sample: some numbers rest on 5 items") for sentence in said(request, observations)
+    )
+
+
+def test_a_claim_takes_six_items_that_changed(observe, request_of) -> None:
+    for changed, word in ((5, "no difference"), (6, "higher on overlap")):
+        observations = [observe(i, scores={"overlap": 1}) for i in range(30)]
+        observations += [observe(i, arm="dpo", scores={"overlap": 5 if i < changed else 1}) for i in range(30)]
+        assert word in said(request_of(observations), observations)[0]
+
+
+def test_training_is_not_blamed_for_another_model(observe, request_of) -> None:
+    observations = noisy(observe, "base", 3) + noisy(observe, "dpo", 2)
+    request = request_of(observations)
+    arms = [request.arms[0], request.arms[1].model_copy(update={"model": "other"})]
+    assert "no help" not in said(request.model_copy(update={"arms": arms}), observations)[0]
+
+
+def test_an_arm_without_responses_is_not_free_of_errors(observe, request_of) -> None:
+    observations = [observe(i) for i in range(9)]
+    observations += [observe(i, arm="dpo", response=None, missing="timeout") for i in range(9)]
+    assert "No infinite loops in English, in base; dpo had no response to look at." in said(
+        request_of(observations), observations
     )
 
 
@@ -81,7 +103,7 @@ def test_error_rates_that_cannot_be_told_apart(observe, request_of) -> None:
     observations = [observe(i, found=[Detector.INFINITE_LOOP] if i < 2 else ()) for i in range(40)]
     observations += [observe(i, arm="dpo") for i in range(40)]
     sentence = next(s for s in said(request_of(observations), observations) if s.startswith("Fewest infinite loops"))
-    assert sentence.endswith("Their intervals overlap: this sample cannot tell them apart.")
+    assert sentence.endswith("Their intervals overlap.")
 
 
 def test_coverage_that_differs_is_a_warning(observe, request_of) -> None:

@@ -35,6 +35,10 @@ def test_too_little_to_tell(item, identifier, response) -> None:
     assert language.detect(item(response, language="fr"), identifier).finding == Finding.UNDECIDED
 
 
+def test_a_lone_fence_hides_nothing(item, identifier) -> None:
+    assert language.detect(item(f"Oui.\n```\n{ENGLISH}", language="fr"), identifier).finding == Finding.FOUND
+
+
 HARD_NEGATIVES = {
     "code": ("fr", FRENCH + "\n```python\n# this is an English comment in the code of the answer\n```\n" + FRENCH),
     "address": (

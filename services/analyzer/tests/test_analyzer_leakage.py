@@ -51,14 +51,14 @@ def test_what_the_instruction_talks_about_is_no_leak(item) -> None:
     assert leakage.detect(item("<|im_end|> ends a turn.", "What is <|im_end|>?")).finding == Finding.ABSENT
 
 
-def test_eight_words_of_the_prompt(item) -> None:
-    copied = "the longest river that runs mainly through germany"
+def test_thirteen_words_of_the_prompt(item) -> None:
+    copied = "the longest river that runs mainly through germany is the rhine which begins"
     response = f"I think {copied}, as they say."
     verdict = leakage.detect(item(response, prefix=PREFIX))
     assert verdict.finding == Finding.FOUND
     assert response[verdict.start : verdict.end] == copied
-    seven = copied.rsplit(" ", 1)[0] + " Austria"
-    assert leakage.detect(item(seven, prefix=PREFIX)).finding == Finding.ABSENT
+    twelve = copied.rsplit(" ", 1)[0] + " ends"
+    assert leakage.detect(item(twelve, prefix=PREFIX)).finding == Finding.ABSENT
 
 
 def test_the_longest_copy_is_shown(item) -> None:
@@ -74,3 +74,8 @@ def test_the_longest_copy_is_shown(item) -> None:
 def test_a_quotation_of_the_instruction_is_no_leak(item) -> None:
     quoted = "The longest river that runs mainly through Germany is the Rhine"
     assert leakage.detect(item(quoted, f"Is this true: {quoted}?", prefix=PREFIX)).finding == Finding.ABSENT
+
+
+def test_the_opening_of_a_demonstrated_refusal_is_no_leak(item) -> None:
+    refusal = "I'm sorry, but I can't help with that, and I won't."
+    assert leakage.detect(item(refusal.replace("'", "\u2019"), prefix=refusal)).finding == Finding.ABSENT

@@ -16,7 +16,8 @@ def test_a_long_loop_is_found_whatever_ended_it(item, finish_reason) -> None:
     assert verdict.finding == Finding.FOUND
     # The characters before the first repeat may happen to agree with the end of the unit.
     assert len(INTRODUCTION) - 2 <= verdict.start <= len(INTRODUCTION)
-    assert verdict.end == len((INTRODUCTION + SENTENCE * 12).rstrip())
+    response = INTRODUCTION + SENTENCE * 12
+    assert verdict.end == len(response if finish_reason == "length" else response.rstrip())
     assert f"{len(SENTENCE)} characters" in verdict.evidence
     assert len(verdict.evidence) <= 120
 
@@ -68,6 +69,14 @@ HARD_NEGATIVES = {
 @pytest.mark.parametrize("name", HARD_NEGATIVES)
 def test_what_repeats_without_being_a_loop(item, name) -> None:
     assert loop.detect(item(HARD_NEGATIVES[name])).finding == Finding.ABSENT
+
+
+def test_endless_blank_lines_are_a_loop(item) -> None:
+    assert loop.detect(item("Paris." + "\n" * 3000, finish_reason="length")).finding == Finding.FOUND
+
+
+def test_a_generator_that_stopped_a_loop_counts_like_the_limit(item) -> None:
+    assert loop.detect(item(INTRODUCTION + SENTENCE * 3, finish_reason="loop")).finding == Finding.FOUND
 
 
 def test_endless_punctuation_is_a_loop(item) -> None:

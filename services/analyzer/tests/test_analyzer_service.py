@@ -180,6 +180,19 @@ async def test_readiness_is_a_writable_store(analyzer, identifier, tmp_path) -> 
     assert caught.value.status == 503
 
 
+@pytest.mark.anyio
+async def test_duplicate_names_are_refused(analyzer, observe, request_of) -> None:
+    request = request_of([observe(1)], arms=["a", "a"], judges=["j", "j"], languages=["en", "en"])
+    with pytest.raises(ProblemError) as caught:
+        await analyzer.analyze(request)
+    assert caught.value.status == 422
+    assert [error.place for error in caught.value.errors] == [
+        "body.arms.1.name",
+        "body.judges.1.name",
+        "body.languages.1",
+    ]
+
+
 def test_identity(analyzer) -> None:
     info = analyzer.info()
     assert (info.contract, info.implementation, info.model) == ("analyzer/1.0.0", "statistics", None)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
+from typing import NamedTuple
 
 from plumbline_contracts.analyzer import (
     AnalysisRequest,
@@ -18,6 +19,13 @@ from .statistics import mean_interval, share_interval
 
 LOWEST, HIGHEST = 1.0, 5.0
 NOT_OBSERVED, NOT_SCORED, NOT_DETECTED, UNKNOWN_CAUSE = "not_observed", "not_scored", "not_detected", "unknown"
+
+
+class Compared(NamedTuple):
+    """`changed`: how many of the paired differences are not 0."""
+
+    difference: Difference
+    changed: int
 
 
 class Aggregate:
@@ -85,19 +93,27 @@ class Aggregate:
             best=(total + HIGHEST * absent) / count if count else None,
         )
 
-    def differences(self) -> Iterator[Difference]:
+    @cached_property
+    def baselines(self) -> dict[str, str]:
+        """Arm -> what it is compared with: the first arm of its model, or for that one the first arm of all."""
+        first_of: dict[str, str] = {}
+        baselines = {arm.name: first_of.setdefault(arm.model, arm.name) for arm in self.request.arms}
+        first = self.arms[0]
+        return {arm: first if arm == baseline else baseline for arm, baseline in baselines.items() if arm != first}
+
+    def differences(self) -> Iterator[Compared]:
         for judge, aspects in self.aspects.items():
             for language in self.request.languages:
                 for aspect in aspects:
-                    for arm in self.arms[1:]:
-                        yield self._difference(judge, language, aspect, arm, self.arms[0])
+                    for arm, baseline in self.baselines.items():
+                        yield self._difference(judge, language, aspect, arm, baseline)
 
-    def _difference(self, judge: str, language: str, aspect: str, arm: str, baseline: str) -> Difference:
+    def _difference(self, judge: str, language: str, aspect: str, arm: str, baseline: str) -> Compared:
         base, _ = self.scores(judge, baseline, language, aspect)
         scores, _ = self.scores(judge, arm, language, aspect)
         values = [score - base[item] for item, score in scores.items() if item in base]
         interval = mean_interval(values, self.settings)
-        return Difference(
+        difference = Difference(
             judge=judge,
             language=language,
             aspect=aspect,
@@ -108,6 +124,7 @@ class Aggregate:
             low=interval.low,
             high=interval.high,
         )
+        return Compared(difference, sum(value != 0 for value in values))
 
     def error_rates(self) -> Iterator[ErrorRate]:
         for language in self.request.languages:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from plumbline_contracts.analyzer import AnalysisRequest, AspectMean, Detector, Difference, ErrorRate
 
+from .aggregate import Compared
 from .wording import language_name, listed, number, percent
 
 FEW = 30
-_FEWEST_FOR_A_CLAIM = 10  # a bootstrap interval over fewer items is too narrow to trust
+FEWEST_CHANGED = 6  # the fewest with which a two-sided sign test reaches 5 %: 2 / 2**6
 _COVERAGE_GAP = 0.05
 MODEL_FREE = "Scores come from stated rules, not from a judgment of quality."
 NO_DIFFERENCE = "no difference that this sample can show"
@@ -28,20 +29,20 @@ class Result(NamedTuple):
     sentence: str
 
 
-def results(request: AnalysisRequest, rates: list[ErrorRate], differences: list[Difference]) -> list[Result]:
+def results(request: AnalysisRequest, rates: list[ErrorRate], differences: list[Compared]) -> list[Result]:
     """Language by language, scores first."""
     return [result for language in request.languages for result in _results(request, rates, differences, language)]
 
 
 def _results(
-    request: AnalysisRequest, rates: list[ErrorRate], differences: list[Difference], language: str
+    request: AnalysisRequest, rates: list[ErrorRate], differences: list[Compared], language: str
 ) -> Iterator[Result]:
     for judge in request.judges:
-        group = [d for d in differences if (d.language, d.judge) == (language, judge.name)]
+        group = [d for d in differences if (d.difference.language, d.difference.judge) == (language, judge.name)]
         by = f" (judge {judge.name})" if len(request.judges) > 1 else ""
         for sentence in _comparisons(request, group):
             yield Result(language, judge.name, f"{sentence}{by}.")
-    for sentence in _error_comparisons([rate for rate in rates if rate.language == language and rate.n]):
+    for sentence in _error_comparisons([rate for rate in rates if rate.language == language]):
         yield Result(language, None, sentence)
 
 
@@ -50,38 +51,41 @@ def warnings(request: AnalysisRequest, means: list[AspectMean], rates: list[Erro
     return list(_warnings(request, means, rates))
 
 
-def shown(difference: Difference) -> int:
-    """1 or -1 where the interval lies above or below 0 and rests on enough items, otherwise 0."""
-    if difference.low is None or difference.high is None or difference.n < _FEWEST_FOR_A_CLAIM:
+def shown(compared: Compared) -> int:
+    """1 or -1 where the interval lies above or below 0 and enough items changed, otherwise 0."""
+    low, high = compared.difference.low, compared.difference.high
+    if low is None or high is None or compared.changed < FEWEST_CHANGED:
         return 0
-    return (difference.low > 0) - (difference.high < 0)
+    return (low > 0) - (high < 0)
 
 
-def _comparisons(request: AnalysisRequest, differences: list[Difference]) -> Iterator[str]:
-    baseline = request.arms[0]
-    for arm in request.arms[1:]:
-        group = [difference for difference in differences if difference.arm == arm.name and difference.n]
-        # Only an arm with the baseline's prompting says what its weights alone are worth.
-        trained = arm.weights != baseline.weights and arm.prompting == baseline.prompting
+def _comparisons(request: AnalysisRequest, differences: list[Compared]) -> Iterator[str]:
+    arms = {arm.name: arm for arm in request.arms}
+    for arm in request.arms:
+        group = [compared for compared in differences if compared.difference.arm == arm.name and compared.difference.n]
         if group:
-            yield _comparison(group) + (_help(group, arm.weights) if trained else "")
+            baseline = arms[group[0].difference.baseline]
+            # Only an arm with the baseline's model and prompting says what its training alone is worth.
+            same = (arm.model, arm.prompting) == (baseline.model, baseline.prompting)
+            yield _comparison(group) + (_help(group, arm.weights) if same and arm.weights != baseline.weights else "")
 
 
-def _comparison(group: list[Difference]) -> str:
-    arm, baseline, where = group[0].arm, group[0].baseline, f"in {language_name(group[0].language)}"
-    higher, lower = [d for d in group if shown(d) > 0], [d for d in group if shown(d) < 0]
+def _comparison(group: list[Compared]) -> str:
+    first = group[0].difference
+    arm, baseline, where = first.arm, first.baseline, f"in {language_name(first.language)}"
+    higher, lower = ([d.difference for d in group if shown(d) == sign] for sign in (1, -1))
     parts = [_amounts(some, word) for some, word in ((higher, "higher"), (lower, "lower")) if some]
-    rest = [d.aspect for d in group if not shown(d)]
+    rest = [d.difference.aspect for d in group if not shown(d)]
     if not parts:
         return f"{arm} against {baseline} {where}: {NO_DIFFERENCE} on {listed(rest, 'or')}"
     tail = f"; {NO_DIFFERENCE} on {listed(rest, 'or')}" if rest else ""
     return f"{arm} scores {listed(parts)} than {baseline} {where}{tail}"
 
 
-def _help(group: list[Difference], weights: str) -> str:
+def _help(group: list[Compared], weights: str) -> str:
     """Says so where a trained arm is higher on no aspect."""
     method = weights.upper() if weights in ("dpo", "sft") else f"the {weights} model"
-    return "" if any(shown(difference) > 0 for difference in group) else f"; no help from {method} is visible here"
+    return "" if any(shown(compared) > 0 for compared in group) else f"; no help from {method} is visible here"
 
 
 def _amounts(differences: list[Difference], word: str) -> str:
@@ -95,26 +99,28 @@ def _amounts(differences: list[Difference], word: str) -> str:
 
 def _error_comparisons(rates: list[ErrorRate]) -> Iterator[str]:
     for detector, name in CRITICAL.items():
-        group = [rate for rate in rates if rate.detector == detector]
+        every = [rate for rate in rates if rate.detector == detector]
+        group, without = [rate for rate in every if rate.n], [rate.arm for rate in every if not rate.n]
         if group:
-            yield _error_comparison(group, name)
+            doubt = f"; {listed(without)} had no response to look at" if without else ""
+            yield _error_comparison(group, name, doubt)
 
 
-def _error_comparison(group: list[ErrorRate], name: str) -> str:
+def _error_comparison(group: list[ErrorRate], name: str, doubt: str) -> str:
     where = f"{name} in {language_name(group[0].language)}"
+    named = listed([rate.arm for rate in group]) if doubt else ""  # "every arm" would be too much
     if not any(rate.found for rate in group):
-        return f"No {where}, in any arm."
+        return f"No {where}, in {named or 'any arm'}{doubt}."
     ordered = sorted(group, key=lambda rate: rate.rate or 0)
     fewest, most = ordered[0], ordered[-1]
     if len(group) == 1:
-        return f"{where[0].upper()}{where[1:]}: {_share(most)}."
+        return f"{where[0].upper()}{where[1:]}: {_share(most)}{doubt}."
     if fewest.rate == most.rate:
-        return f"Equally many {where} in every arm: {_share(most)}."
-    apart = (fewest.high or 0) < (most.low or 0)
-    doubt = "" if apart else " Their intervals overlap: this sample cannot tell them apart."
+        return f"Equally many {where} in {named or 'every arm'}: {_share(most)}{doubt}."
+    overlap = "" if (fewest.high or 0) < (most.low or 0) else " Their intervals overlap."
     ties = [rate for rate in ordered if rate.rate == fewest.rate]
     best = _share(fewest) if len(ties) == 1 else f"{listed([rate.arm for rate in ties])} ({percent(fewest.rate)} each)"
-    return f"Fewest {where}: {best}; most: {_share(most)}.{doubt}"
+    return f"Fewest {where}: {best}; most: {_share(most)}{doubt}.{overlap}"
 
 
 def _share(rate: ErrorRate) -> str:

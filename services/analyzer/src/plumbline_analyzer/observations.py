@@ -15,6 +15,7 @@ _MOST_PLACES = 20
 
 def read(request: AnalysisRequest, store: ArtifactStore) -> list[Observation]:
     """The observations in a fixed order, so that the order of lines changes no number."""
+    _refuse_duplicates(request)
     inline = request.data is None
     observations = list(request.observations or []) if request.data is None else list(_lines(store.path(request.data)))
     if not observations:
@@ -24,6 +25,23 @@ def read(request: AnalysisRequest, store: ArtifactStore) -> list[Observation]:
         detail = f"{len(faults)} fault(s) in the observations; the first: {faults[0].place}: {faults[0].message}"
         raise ProblemError(422, "invalid-observations", detail, errors=faults[:_MOST_PLACES])
     return sorted(observations, key=lambda observation: (observation.language, observation.item, observation.arm))
+
+
+def _refuse_duplicates(request: AnalysisRequest) -> None:
+    names = {
+        "body.arms.{}.name": [arm.name for arm in request.arms],
+        "body.judges.{}.name": [judge.name for judge in request.judges],
+        "body.languages.{}": request.languages,
+    }
+    faults = [
+        Place(place=place.format(i), message=f"{name!r} is given twice, first at {place.format(every.index(name))}")
+        for place, every in names.items()
+        for i, name in enumerate(every)
+        if name in every[:i]
+    ]
+    if faults:
+        detail = f"{len(faults)} fault(s) in the request; the first: {faults[0].place}: {faults[0].message}"
+        raise ProblemError(422, "invalid-request", detail, errors=faults[:_MOST_PLACES])
 
 
 def _lines(path: Path) -> Iterator[Observation]:

@@ -40,7 +40,7 @@ class StatisticalAnalyzer:
         return contract.AnalysisResponse(
             means=means,
             error_rates=rates,
-            differences=differences,
+            differences=[compared.difference for compared in differences],
             findings=[result.sentence for result in results] + warnings,
             report=self._store.put_bytes(page.encode(), name=f"report-{request.experiment}"),
         )

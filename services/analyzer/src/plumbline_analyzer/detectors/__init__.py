@@ -9,7 +9,7 @@ from .language import LanguageIdentifier
 from .verdict import Verdict
 
 # Changes whenever a detector may answer differently than before; stored with every experiment.
-VERSION = "1"
+VERSION = "2"
 
 Detect = Callable[[DetectionItem], Verdict]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from lingua import IsoCode639_1, LanguageDetectorBuilder
 from plumbline_contracts.analyzer import DetectionItem
 
+from .fences import blocks
 from .intent import asks_for_other_language
 from .verdict import ABSENT, NOT_APPLICABLE, Verdict, found, undecided
 
@@ -14,7 +15,7 @@ _LEAST_LETTERS = 20
 _WHOLE_LENGTH = 2_000  # characters of the response that are enough to name its language
 _MOST_LINES = 100
 _SURE = 0.95
-_IGNORED = re.compile(r"```.*?(?:```|\Z)|https?://\S+|[\w.+-]{1,64}@[\w.-]+", re.DOTALL)
+_IGNORED = re.compile(r"https?://\S+|[\w.+-]{1,64}@[\w.-]+")
 _LINE = re.compile(r"[^\n]+")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -46,8 +47,7 @@ def detect(item: DetectionItem, identifier: LanguageIdentifier) -> Verdict:
         return NOT_APPLICABLE
     if item.language not in identifier.languages:
         return undecided(f"{item.language} is not among the languages that this analyzer tells apart")
-    # Blanks of the same length keep the offsets.
-    text = _IGNORED.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), item.response)
+    text = _without_code(item.response)
     spans = [match.span() for match in _LINE.finditer(text)]
     whole = _judge(text.strip()[:_WHOLE_LENGTH], item.language, identifier)
     if whole not in (item.language, None):
@@ -57,6 +57,19 @@ def detect(item: DetectionItem, identifier: LanguageIdentifier) -> Verdict:
         if language not in (item.language, None):
             return found(f"{language}: {text[start:end]}", start, end)
     return undecided("too short or too uncertain to name its language") if whole is None else ABSENT
+
+
+def _without_code(text: str) -> str:
+    """Blanks of the same length in place of fenced blocks and addresses keep the offsets."""
+    parts, position = [], 0
+    for block in blocks(text):
+        parts += [text[position : block.start], _blank(text[block.start : block.end])]
+        position = block.end
+    return _IGNORED.sub(lambda match: _blank(match[0]), "".join([*parts, text[position:]]))
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)
 
 
 def _is_long_enough(line: str) -> bool:

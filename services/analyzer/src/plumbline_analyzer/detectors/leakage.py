@@ -7,10 +7,9 @@ from plumbline_contracts.analyzer import DetectionItem
 
 from .verdict import ABSENT, Verdict, found
 
-_OVERLAP_WORDS = 8
-# A short answer that stands in a demonstration word for word, such as a stock refusal, is an answer.
-_STOCK_ANSWER_WORDS = 20
-_WORD = re.compile(r"\w+")
+# A stock answer, such as the opening of a demonstration's refusal, is shorter, and stays an answer.
+_OVERLAP_WORDS = 13
+_WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 # URIAL's headings, also as our French and Spanish prompts write them, and Alpaca's. A heading like `## Answer` is
 # ordinary Markdown in a chat response, so the ambiguous ones need the single `#` or the colon of the template.
 _HEADING = re.compile(
@@ -45,9 +44,7 @@ def _longest_overlap(item: DetectionItem) -> tuple[int, int] | None:
         return None
     prompt = prompt - _word_runs(item.instruction)
     spans = [match.span() for match in _WORD.finditer(item.response)]
-    words = [item.response[start:end].casefold() for start, end in spans]
-    if len(words) < _STOCK_ANSWER_WORDS and _is_run(words, item.prefix):
-        return None
+    words = _words(item.response)
     best, run = (0, 0), 0
     for i in range(len(words) - _OVERLAP_WORDS + 1):
         run = run + 1 if tuple(words[i : i + _OVERLAP_WORDS]) in prompt else 0
@@ -58,11 +55,11 @@ def _longest_overlap(item: DetectionItem) -> tuple[int, int] | None:
     return spans[best[0]][0], spans[best[1] + _OVERLAP_WORDS - 2][1]
 
 
-def _is_run(words: list[str], text: str) -> bool:
-    return f" {' '.join(words)} " in f" {' '.join(_WORD.findall(text.casefold()))} "
+def _words(text: str) -> list[str]:
+    return [word.casefold().replace("\u2019", "'") for word in _WORD.findall(text)]
 
 
 @lru_cache(maxsize=16)  # a batch shares its prefix
 def _word_runs(text: str) -> frozenset[tuple[str, ...]]:
-    words = _WORD.findall(text.casefold())
+    words = _words(text)
     return frozenset(tuple(words[i : i + _OVERLAP_WORDS]) for i in range(len(words) - _OVERLAP_WORDS + 1))

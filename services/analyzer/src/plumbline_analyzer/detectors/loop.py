@@ -7,8 +7,8 @@ from plumbline_contracts.analyzer import DetectionItem
 from .verdict import ABSENT, Verdict, found, undecided
 
 # A model that ran into its token limit while repeating is looping after few repeats. One that ended by itself may have
-# written a refrain, so it takes more. The numbers are ours; see the README for what they do on real responses.
-_MIN_REPEATS = {"length": 3, None: 4}
+# written a refrain, so it takes more. The numbers are ours; the README says what they do on real responses.
+_MIN_REPEATS = {"length": 3, "loop": 3, None: 4}
 _MIN_REPEATS_ENDED = 8
 _MIN_CHARACTERS = 60
 _MIN_CHARACTERS_NO_WORDS = 400  # rulers, dotted lines and empty table rows are layout
@@ -20,7 +20,8 @@ _ASKS_FOR_REPETITION = re.compile(
 
 
 def detect(item: DetectionItem) -> Verdict:
-    text = item.response.rstrip()
+    # Blanks that ran into a limit are what the model would have gone on with; otherwise they are the end of a line.
+    text = item.response if item.finish_reason in ("length", "loop") else item.response.rstrip()
     min_repeats = _MIN_REPEATS.get(item.finish_reason, _MIN_REPEATS_ENDED)
     period, covered = repeating_suffix(text, min_repeats)
     if not period:

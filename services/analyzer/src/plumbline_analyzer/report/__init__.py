@@ -4,18 +4,18 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plumbline_contracts.analyzer import AspectMean, Difference, ErrorRate
+from plumbline_contracts.analyzer import AspectMean, ErrorRate
 
 from .. import detectors, wording
-from ..aggregate import Aggregate
-from ..findings import Result, shown
+from ..aggregate import Aggregate, Compared
+from ..findings import FEWEST_CHANGED, Result, shown
 from . import charts, examples
 
 
 class Contents(NamedTuple):
     means: list[AspectMean]
     rates: list[ErrorRate]
-    differences: list[Difference]
+    differences: list[Compared]
     results: list[Result]
     warnings: list[str]
 
@@ -44,6 +44,8 @@ def render(aggregate: Aggregate, contents: Contents) -> str:
         request=request,
         contents=contents,
         style=Markup(loader.get_source(environment, "report.css")[0]),  # noqa: S704  ours
+        baselines=set(aggregate.baselines.values()),
+        fewest_changed=FEWEST_CHANGED,
         judges={judge.name: judge for judge in request.judges},
         items={language: len(aggregate.categories[language]) for language in request.languages},
         score_charts=charts.scores(request, contents.means),
