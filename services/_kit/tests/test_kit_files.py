@@ -1,5 +1,6 @@
 """Artifacts, hub folders and settings."""
 
+import errno
 import hashlib
 import subprocess
 from pathlib import Path
