@@ -62,6 +62,16 @@ def test_no_uri_leaves_the_store(tmp_path: Path, uri: str) -> None:
     assert caught.value.kind == "invalid-artifact"
 
 
+def test_a_full_disk_is_a_problem_that_may_pass(tmp_path: Path) -> None:
+    def write(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ProblemError) as caught:
+        ArtifactStore(tmp_path)._put("file", write)
+    assert (caught.value.status, caught.value.kind) == (503, "disk-full")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_artifact_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(ProblemError) as caught:
         ArtifactStore(tmp_path).path(Artifact(uri="artifact:none", sha256="0" * 64, bytes=0))
