@@ -20,11 +20,10 @@ from .progress import progress, trouble
 from .records import Records, keys
 from .run import Run
 from .settings import Settings
-from .store import Store
+from .store import GOING_ON, Store
 from .workflows import Workflows
 
 log = logging.getLogger(__name__)
-_ENDED = (contract.ExperimentState.COMPLETED, contract.ExperimentState.FAILED, contract.ExperimentState.CANCELLED)
 _EVENTS_S = 0.3
 _PREEMPTED_S = 1.5  # the workflow engine looks once a second for what was cancelled
 
@@ -63,7 +62,7 @@ class CoordinatorService:
         if row.spec_sha256 != sha256:
             detail = f"The id {id!r} is that of another experiment file ({row.name!r}, {row.state}); choose another id."
             raise ProblemError(409, "id-taken", detail)
-        if row.state not in _ENDED:
+        if row.state in GOING_ON:
             await self.workflows.start(id)
         return await self.get(id)
 
@@ -78,7 +77,7 @@ class CoordinatorService:
 
     async def cancel(self, id: str) -> contract.Experiment:
         row = await asyncio.to_thread(self.store.get, id)
-        if row.state not in _ENDED or row.state == contract.ExperimentState.CANCELLED:
+        if row.state in (*GOING_ON, contract.ExperimentState.CANCELLED):
             await self.workflows.cancel(id)
             await asyncio.to_thread(self.store.end, id, contract.ExperimentState.CANCELLED, "cancelled on request")
             await self._cancel_trainings(id)
@@ -97,7 +96,7 @@ class CoordinatorService:
 
     async def events(self, id: str) -> AsyncIterator[contract.Experiment]:
         last = None
-        while last is None or last.state not in _ENDED:
+        while last is None or last.state in GOING_ON:
             current = await self.get(id)
             if current != last:
                 yield current

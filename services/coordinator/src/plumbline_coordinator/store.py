@@ -15,6 +15,7 @@ from .database import insert_new
 from .tables import chunk, experiment, item, phase, result, training
 
 Key = tuple[str, str]
+GOING_ON = (ExperimentState.QUEUED, ExperimentState.RUNNING)  # every other state is an end
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Store:
 
     def end(self, id: str, state: ExperimentState, cause: str | None = None) -> None:
         """A state that has ended never changes again."""
-        self._move(id, (ExperimentState.QUEUED, ExperimentState.RUNNING), state, cause=cause, finished=now())
+        self._move(id, GOING_ON, state, cause=cause, finished=now())
 
     def _move(self, id: str, allowed: Iterable[ExperimentState], state: ExperimentState, **values: Any) -> None:
         with self.engine.begin() as connection:

@@ -19,7 +19,7 @@ from .run import Run
 from .settings import Settings
 from .stages import STAGES
 from .stages.stage import chunks
-from .store import Store, now
+from .store import GOING_ON, Store, now
 from .waiting import Tell
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Workflows:
             _CHUNKS, partition_concurrency=self.settings.concurrency, polling_interval_sec=_POLL_S
         )
         for row in await asyncio.to_thread(self.store.all):
-            if row.state in (ExperimentState.QUEUED, ExperimentState.RUNNING):
+            if row.state in GOING_ON:
                 await self.start(row.id)  # its process may have ended between storing and starting it
 
     async def start(self, id: str) -> None:
@@ -163,7 +163,7 @@ class Workflows:
 
     async def _has_ended(self, id: str) -> bool:
         """Cancelled or failed meanwhile: what is left in the queue is not worth its cost."""
-        return await asyncio.to_thread(self.store.state, id) not in (ExperimentState.QUEUED, ExperimentState.RUNNING)
+        return await asyncio.to_thread(self.store.state, id) not in GOING_ON
 
     def _tell(self, id: str, name: PhaseName) -> Tell:
         async def tell(message: str | None) -> None:
