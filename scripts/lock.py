@@ -3,11 +3,13 @@
 Torch is left out: it is installed first, from a wheel folder or an index of the user's choice (README.md).
 """
 
-import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PATTERNS = ("contracts", "contracts/*", "services/*", "cli", "examples/*")
@@ -17,19 +19,36 @@ PROJECTS = {
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 }
 TORCH = "torch==2.13.0"
-TOOLS = {"mypy", "pytest", "pytest-xdist", "ruff", "setuptools>=77", "types-PyYAML", "types-psutil", "uv", "wheel"}
+# spacy, stanza and minisbd: for the test that compares the translator with argostranslate's own translation.
+TOOLS = {
+    "kubernetes-validate",
+    "minisbd",
+    "flask",
+    "flask-cors",
+    "moto[s3]",
+    "mypy",
+    "packaging",
+    "pytest",
+    "pytest-xdist",
+    "ruff",
+    "setuptools>=77",
+    "spacy",
+    "stanza==1.10.1",
+}
+TOOLS |= {"types-PyYAML", "types-psutil", "uv", "wheel"}
 
 
-def name_of(requirement: str) -> str:
-    return re.split(r"[\s\[<>=!~;]", requirement, maxsplit=1)[0]
-
-
-def third_party(project: str) -> set[str]:
-    """What a project of ours needs from elsewhere, directly or through another of ours."""
+def third_party(project: str, extras: Iterable[str] = ()) -> set[str]:
+    """What a project of ours needs from elsewhere with these extras, directly or through another of ours."""
+    metadata = tomllib.loads((PROJECTS[project] / "pyproject.toml").read_text())["project"]
+    optional = [line for extra in extras for line in metadata["optional-dependencies"][extra]]
     found: set[str] = set()
-    for requirement in tomllib.loads((PROJECTS[project] / "pyproject.toml").read_text())["project"]["dependencies"]:
-        name = name_of(requirement)
-        found |= third_party(name) if name in PROJECTS else {TORCH if name == "torch" else requirement}
+    for line in metadata["dependencies"] + optional:
+        needed = Requirement(line)
+        if needed.name in PROJECTS:
+            found |= third_party(needed.name, needed.extras)
+        else:
+            found.add(TORCH if needed.name == "torch" else line)
     return found
 
 
@@ -54,6 +73,8 @@ def main() -> None:
     for name, folder in PROJECTS.items():
         if folder.parent.name == "services" and not folder.name.startswith("_"):
             lock(third_party(name), folder / "requirements.lock")
+    for path in ROOT.glob("examples/*/requirements.in"):
+        lock(set(path.read_text().split()), path.with_name("requirements.lock"))
     lock(TOOLS.union(*map(third_party, PROJECTS)), ROOT / "requirements.lock")
 
 

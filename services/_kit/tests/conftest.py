@@ -2,8 +2,10 @@
 
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,8 +15,11 @@ from fastapi import Request as HttpRequest
 from plumbline_contracts.common import Info, Request
 from plumbline_contracts.operations import Service
 from plumbline_kit.app import create_app
+from plumbline_kit.artifacts import ArtifactStore, open_store
 from plumbline_kit.errors import ProblemError
-from plumbline_kit.settings import ServiceSettings
+from plumbline_kit.settings import ServiceSettings, StoreSettings
+
+from tests.s3 import Line, S3Server
 
 router = APIRouter(prefix="/v1")
 
@@ -100,3 +105,33 @@ def url(small: Small) -> Iterator[str]:
 def guarded_url(small: Small) -> Iterator[str]:
     with serving(small_app(ServiceSettings(port=0, PLUMBLINE_TOKEN="secret"), small)) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def line(s3: S3Server) -> Iterator[Line]:
+    with Line(s3.port) as line:
+        yield line
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A part of the bucket for one test."""
+    return f"/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def variables(s3: S3Server, line: Line, prefix: str, tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """The variables of a machine by name: each has a cache of its own, all are behind the line."""
+    return lambda machine: s3.settings(line.port, prefix) | {"PLUMBLINE_ARTIFACTS_DIR": str(tmp_path / machine)}
+
+
+@pytest.fixture
+def machine(variables: Callable[[str], dict[str, str]]) -> Callable[[str], ArtifactStore]:
+    """The S3 store as a machine of this name sees it."""
+    return lambda name: open_store(StoreSettings.model_validate(variables(name)))

@@ -1,10 +1,12 @@
 """Build a service around its contract, and run it."""
 
 import logging
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -46,9 +48,20 @@ def create_app(contract: ModuleType, load: Load, settings: ServiceSettings) -> F
 
 
 def serve(contract: ModuleType, load: Load, settings: ServiceSettings) -> None:
-    """Run until SIGTERM or SIGINT; requests under way get up to ten seconds to end."""
+    """Run until SIGTERM or SIGINT: no new requests, `grace_seconds` for those under way, then an end with status 0."""
     logs.configure(contract.NAME, settings.log_level)
-    app = create_app(contract, load, settings)
+    signal.signal(signal.SIGTERM, _end)
     uvicorn.run(
-        app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=10
+        create_app(contract, load, settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=settings.grace_seconds,
     )
+
+
+def _end(*_: object) -> NoReturn:
+    """Uvicorn sends the signal on when all is closed. What threads do for requests given up is not waited for."""
+    logging.shutdown()
+    os._exit(0)

@@ -81,8 +81,8 @@ class ServiceClient:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
             fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"]))
-            detail = f"{method} {self.url}{path} answered against its contract: {where}: {fault['msg']}"
+            where = "".join(f"{part}: " for part in [".".join(map(str, fault["loc"]))] if part)
+            detail = f"{method} {self.url}{path} answered against its contract: {where}{fault['msg']}"
             raise ProblemError(500, "contract-broken", detail) from error
 
     async def send(

@@ -1,5 +1,6 @@
 """Find a repository of the Hugging Face hub: in a local folder that mirrors it first, then by download."""
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -24,8 +25,12 @@ def local(reference: str, mirror: Path) -> Path | None:
 
 
 def locate(reference: str, mirror: Path, kind: Literal["model", "dataset"], *, download: bool) -> Path:
-    """The folder of `org/name[@revision]`; else the problem `unknown-model` or `unknown-dataset`."""
+    """The folder of `org/name[@revision]`; else the problem `unknown-model` or `unknown-dataset`.
+
+    The problem `unreadable-files` is one that may pass: somebody has to change the mode of files.
+    """
     if (found := local(reference, mirror)) is not None:
+        _require_readable(found)
         return found
     match = _REFERENCE.fullmatch(reference)
     if match is None or not download:
@@ -41,6 +46,18 @@ def locate(reference: str, mirror: Path, kind: Literal["model", "dataset"], *, d
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         detail = f"{kind} {reference!r} is not in {mirror}, and the hub cannot be reached: {type(error).__name__}. "
         raise ProblemError(422, f"unknown-{kind}", detail + f"Put its folder at {mirror / reference}.") from error
+
+
+def _require_readable(folder: Path) -> None:
+    """Libraries save weights for their owner alone, and a container has a user of its own."""
+    closed = [path.name for path in (folder, *sorted(folder.rglob("*"))) if path.exists() and not _readable(path)]
+    if closed:
+        detail = f"This service (user {os.getuid()}) may not read {', '.join(closed)} in {folder}: chmod -R a+rX there."
+        raise ProblemError(503, "unreadable-files", detail, retry_after=10)
+
+
+def _readable(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
 
 
 def names(mirror: Path) -> list[str]:

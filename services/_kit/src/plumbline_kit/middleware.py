@@ -1,5 +1,6 @@
 """What happens around every request: its id, its log line, its metrics, its token, its size. Pure ASGI."""
 
+import asyncio
 import logging
 import secrets
 import time
@@ -23,6 +24,7 @@ _SECONDS = Histogram(
     buckets=(0.005, 0.05, 0.25, 1, 5, 30, 120, 600),
 )
 _CRASHED = "The service failed; its log has the cause under this request id."
+_ENDS = "The service is shutting down and could not finish this request; send it again."
 _OPEN = {"/livez", "/readyz", "/metrics"}
 
 
@@ -49,6 +51,11 @@ class Observe:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            # The service ends, and the time for requests under way is over.
+            if status:
+                raise
+            await respond(ProblemError(503, "shutting-down", _ENDS, retry_after=1))(scope, receive, send_with_id)
         except Exception:
             # Here and not in an exception handler, which would run outside and without the request's id.
             log.exception("unexpected error")
