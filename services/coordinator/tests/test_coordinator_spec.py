@@ -11,8 +11,8 @@ from plumbline_coordinator import check, database
 from plumbline_coordinator.settings import Settings
 from plumbline_coordinator.store import Store
 from plumbline_coordinator.yaml_places import SpecText
-from plumbline_kit.artifacts import ArtifactStore
 from plumbline_kit.errors import ProblemError
+from plumbline_kit.folder_store import FolderStore
 
 SPEC = """\
 name: test
@@ -57,7 +57,7 @@ def checked(settings: Settings, spec: str = SPEC, to_run: bool = True, **files: 
     contents = {"items.jsonl": lines(ITEMS), "pairs.jsonl": lines(PAIRS)} | {
         name.replace("_", "."): content for name, content in files.items()
     }
-    store = ArtifactStore(settings.artifacts_dir)
+    store = FolderStore(settings.artifacts_dir)
     uploaded: dict[str, Artifact] = {
         name: store.put_bytes(content.encode(), "file") for name, content in contents.items()
     }

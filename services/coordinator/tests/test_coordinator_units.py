@@ -18,9 +18,9 @@ from plumbline_coordinator.sources import Sources
 from plumbline_coordinator.stages.stage import chunks
 from plumbline_coordinator.store import Outcome, Store
 from plumbline_coordinator.workflows import Workflows
-from plumbline_kit.artifacts import ArtifactStore
 from plumbline_kit.client import Unreachable
 from plumbline_kit.errors import ProblemError
+from plumbline_kit.folder_store import FolderStore
 from pydantic import BaseModel, Field
 
 ARMS = [{"name": "zero-shot", "model": "tiny"}, {"name": "URIAL", "model": "tiny", "prompting": "urial"}]
@@ -41,7 +41,7 @@ def spec(**changes: object) -> ExperimentSpec:
 
 
 def sources(tmp_path: Path, rows: list[dict[str, object]]) -> tuple[Sources, dict[str, object]]:
-    store = ArtifactStore(tmp_path / "artifacts")
+    store = FolderStore(tmp_path / "artifacts")
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()
     return Sources(store, tmp_path, download=False), {"items.jsonl": store.put_bytes(content, "file")}
 
@@ -70,7 +70,7 @@ def test_a_sample_is_spread_over_the_file() -> None:
 
 def test_parquet_is_read(tmp_path: Path) -> None:
     duckdb.sql(f"copy (select 1 as id, 'Hi' as instruction) to '{tmp_path}/items.parquet'")
-    store = ArtifactStore(tmp_path / "artifacts")
+    store = FolderStore(tmp_path / "artifacts")
     files = {"items.parquet": store.put(tmp_path / "items.parquet", "file")}
     rows = Sources(store, tmp_path, download=False).rows(DataSource(path="items.parquet"), files)
     assert list(rows) == [("items.parquet row 1", {"id": 1, "instruction": "Hi"})]
@@ -217,7 +217,7 @@ def test_a_chunk_whose_rows_are_there_asks_nobody(tmp_path: Path) -> None:
     database.migrate(engine)
     store = Store(engine)
     store.create("a", spec(), "text", "a.yaml", {}, "0" * 64)
-    store.add_chunks("a", "detect", chunks([("zero-shot/en", ["1"])], 8))
+    store.plan("a", PhaseName.DETECT, chunks([("zero-shot/en", ["1"])], 8))
     store.save("a", "detect", "zero-shot/en", [Outcome("1", {"detections": []})])
     workflows = Workflows.__new__(Workflows)  # without an engine; no service could answer
     workflows.store, workflows.settings = store, Settings(analyzer_url="http://127.0.0.1:9")

@@ -1,13 +1,17 @@
-"""Run the coordinator: settings -> database and workflows -> service."""
+"""Run the coordinator: settings -> database, claim and workflows -> service."""
 
+import signal
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from plumbline_contracts import coordinator as contract
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
+from plumbline_kit.errors import ProblemError
 
 from . import database
+from .lease import claim
 from .service import CoordinatorService
 from .settings import Settings
 from .store import Store
@@ -15,18 +19,29 @@ from .workflows import Workflows
 
 
 def main() -> None:
+    # The first process of a container ignores what it does not handle; `serve` puts its own in this place.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = settings.load(Settings)
+    engine = database.connect(config.database)
+    mine = claim(engine, config.executor, config.lease_s)
+    try:
+        with database.usable():
+            database.migrate(engine)
+        mine.acquire()
+    except ProblemError as error:
+        said_by_the_server = getattr(error.__cause__, "orig", "")
+        sys.exit(f"coordinator: {error} {said_by_the_server}".strip())
 
     @asynccontextmanager
     async def load() -> AsyncIterator[Service]:
-        engine = database.connect(config.database_url)
-        database.migrate(engine)
         store = Store(engine)
-        workflows = Workflows(store, config)
-        await workflows.launch()
-        yield CoordinatorService(store, workflows, config)
-        workflows.close()
-        engine.dispose()
+        with ExitStack() as ending:  # all of it, in the opposite order, whichever fails
+            ending.callback(engine.dispose)
+            ending.callback(mine.release)
+            workflows = Workflows(store, config, mine)
+            ending.callback(workflows.close)
+            await workflows.launch()
+            yield CoordinatorService(store, workflows, config)
 
     app.serve(contract, load, config)
 

@@ -17,14 +17,15 @@ async def analyze(run: Run, tell: Tell) -> None:
     async with run.client("analyzer") as client:
         call = partial(client.call, "POST", "/v1/analyses", analyzer.AnalysisResponse, request)
         answer = await patiently(call, tell)
-    await asyncio.to_thread(run.store.keep, run.id, results=answer.model_dump(mode="json"))
+    keep = partial(run.store.keep, run.id, results=answer.model_dump(mode="json"))
+    await patiently(partial(asyncio.to_thread, keep), tell)
 
 
 def _request(run: Run) -> analyzer.AnalysisRequest:
     row = run.store.get(run.id)
     manifest = dict(row.manifest)
     manifest["weights"] = _weights(run)
-    run.store.keep(run.id, manifest=manifest)
+    run.store.complete(run.id, manifest)
     services = {name: Info(**info) for name, info in manifest["services"].items()}
     return analyzer.AnalysisRequest(
         experiment=run.id,

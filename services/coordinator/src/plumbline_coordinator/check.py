@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from plumbline_contracts import generator, judge, translator
+from plumbline_contracts import generator, translator
 from plumbline_contracts.common import Artifact, Place
 from plumbline_contracts.coordinator import Check, Submission
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_kit.errors import ProblemError
 
+from . import judges
 from .items import read_items
+from .preparation import identified
 from .prompting import Prompting, builtin_languages, uses_urial
 from .run import Run
 from .settings import Settings
@@ -124,6 +126,8 @@ def _read(draft: Draft, text: SpecText, faults: list[Place], absent: list[Place]
         try:
             read()
         except ProblemError as error:
+            if error.status == 503:  # the artifact store is away, which is no fault of the file
+                raise
             found = absent if error.kind == "unknown-dataset" else faults
             found.extend(error.errors or [text.fault(path, error.detail)])
         except UnicodeDecodeError as error:
@@ -148,7 +152,7 @@ async def _ask_services(
 ) -> None:
     """Models, language pairs and rubrics, as far as the services can be asked now."""
     asks: dict[str, Callable[..., Awaitable[None]]] = {"generator": _models, "translator": _pairs}
-    asks |= {f"judge {one.name}": partial(_rubrics, index) for index, one in enumerate(draft.spec.judges)}
+    asks |= {f"judge {one.name}": partial(_judge, index) for index, one in enumerate(draft.spec.judges)}
     for service, ask in asks.items():
         try:
             async with asyncio.timeout(_ASK_S):
@@ -185,10 +189,21 @@ async def _pairs(draft: Draft, items: list[Item], text: SpecText, faults: list[P
             faults.append(text.fault(["languages", index], message))
 
 
-async def _rubrics(index: int, draft: Draft, _: list[Item], text: SpecText, faults: list[Place], __: list[str]) -> None:
+async def _judge(index: int, draft: Draft, _: list[Item], text: SpecText, faults: list[Place], __: list[str]) -> None:
+    """What answers, but not as a judge, is a fault: this experiment would wait for scores that never come."""
     choice = draft.spec.judges[index]
-    async with draft.client(f"judge:{choice.name}") as client:
-        have = [one.name for one in (await client.call("GET", "/v1/rubrics", judge.Rubrics)).rubrics]
+    service = f"judge:{choice.name}"
+    async with draft.client(service) as client:
+        try:
+            await identified(client, service)
+            have = await judges.rubrics(client)
+        except ProblemError as error:
+            if not judges.never_passes(error):
+                raise
+            wrong = f"{error.detail.rstrip('.')}. It must answer contracts/openapi/judge.v1.json;"
+            advice = f"{wrong} `plumbline conform judge --url {client.url}` says what is missing."
+            faults.append(text.fault(["judges", index], advice))
+            return
     for category, rubric in choice.rubrics.items():
         if rubric not in have:
             faults.append(text.fault(["judges", index, "rubrics", category], _unknown("rubric", rubric, have)))

@@ -7,8 +7,10 @@ from plumbline_contracts import analyzer, generator, judge, trainer, translator
 from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import Manifest
 from plumbline_contracts.experiment import DataSource, JudgeChoice
+from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
+from . import judges
 from .items import read_items
 from .run import Run
 from .stages.train import used_trainings
@@ -22,9 +24,13 @@ async def prepare(run: Run, tell: Tell) -> None:
     await asyncio.to_thread(run.store.start, run.id)
     services = {name: await patiently(partial(info, run, name), tell) for name in services_of(run)}
     rubrics = {choice.name: await patiently(partial(_aspects, run, choice), tell) for choice in run.spec.judges}
-    items = await asyncio.to_thread(read_items, run.spec, run.files, run.sources)
+    for name, aspects in rubrics.items():
+        for rubric in aspects:
+            await patiently(partial(_probe, run, name, rubric, aspects[rubric]), tell)
+    # The artifact store may be away, as a service may.
+    items = await patiently(partial(asyncio.to_thread, read_items, run.spec, run.files, run.sources), tell)
     await asyncio.to_thread(run.store.add_items, run.id, items)
-    manifest = await asyncio.to_thread(_manifest, run, services, rubrics)
+    manifest = await patiently(partial(asyncio.to_thread, _manifest, run, services, rubrics), tell)
     await asyncio.to_thread(run.store.keep, run.id, manifest=manifest.model_dump(mode="json"))
 
 
@@ -44,11 +50,16 @@ def services_of(run: Run) -> list[str]:
 
 
 async def info(run: Run, service: str) -> Info:
-    """Who answers there, once it is ready; the problem `wrong-contract` when it is not what it should be."""
-    contract = _CONTRACTS[service.split(":")[0]]
+    """Who answers there, once it is ready."""
     async with run.client(service) as client:
         await client.send("GET", "/readyz")
-        found = await client.call("GET", "/info", Info)
+        return await identified(client, service)
+
+
+async def identified(client: ServiceClient, service: str) -> Info:
+    """Who answers there; the problem `wrong-contract` when it is not what it should be."""
+    contract = _CONTRACTS[service.split(":")[0]]
+    found = await client.call("GET", "/info", Info)
     expected = f"{contract.NAME}/{contract.VERSION.split('.')[0]}."
     if not found.contract.startswith(expected):
         detail = f"{client.url} answers the contract {found.contract!r}; {service} must answer {expected}x."
@@ -59,13 +70,17 @@ async def info(run: Run, service: str) -> Info:
 async def _aspects(run: Run, choice: JudgeChoice) -> dict[str, list[str]]:
     """The aspects of each rubric that is asked for; the problem `unknown-rubric` if the judge does not have it."""
     async with run.client(f"judge:{choice.name}") as client:
-        found = await client.call("GET", "/v1/rubrics", judge.Rubrics)
-    have = {rubric.name: [aspect.name for aspect in rubric.aspects] for rubric in found.rubrics}
+        have = await judges.rubrics(client)
     for rubric in choice.rubrics.values():
         if rubric not in have:
             detail = f"The judge {choice.name!r} has no rubric {rubric!r}; it has {', '.join(have)}."
             raise ProblemError(422, "unknown-rubric", detail)
     return {rubric: have[rubric] for rubric in choice.rubrics.values()}
+
+
+async def _probe(run: Run, name: str, rubric: str, aspects: list[str]) -> None:
+    async with run.client(f"judge:{name}") as client:
+        await judges.probe(client, rubric, aspects)
 
 
 def _manifest(run: Run, services: dict[str, Info], rubrics: dict[str, dict[str, list[str]]]) -> Manifest:

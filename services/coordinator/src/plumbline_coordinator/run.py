@@ -5,8 +5,9 @@ from functools import cached_property
 
 from plumbline_contracts.common import Artifact
 from plumbline_contracts.experiment import Arm, ExperimentSpec
-from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit.artifacts import open_store
 from plumbline_kit.client import ServiceClient
+from plumbline_kit.errors import ProblemError
 
 from .prompting import Prompting
 from .settings import Settings
@@ -19,7 +20,7 @@ class Run:
 
     def __init__(self, id: str, store: Store, settings: Settings) -> None:
         self.id, self.store, self.settings = id, store, settings
-        self.artifacts = ArtifactStore(settings.artifacts_dir)
+        self.artifacts = open_store(settings)
         self.sources = Sources(self.artifacts, settings.datasets_dir, download=settings.hub)
 
     @cached_property
@@ -58,7 +59,10 @@ class Run:
 
     def client(self, service: str) -> ServiceClient:
         """A client that tries once; waiting and retrying is up to the caller (see waiting.py)."""
-        url = service_urls(self.settings)[service]
+        url = service_urls(self.settings).get(service)
+        if url is None:  # a judge that was there when the experiment was submitted
+            detail = f"The coordinator has no address of {service}; set COORDINATOR_JUDGES."
+            raise ProblemError(503, "no-address", detail, retry_after=5)
         return ServiceClient(url, self.settings.token, timeout=self.settings.request_timeout_s, attempts=1)
 
 

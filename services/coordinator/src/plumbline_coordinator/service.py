@@ -11,8 +11,8 @@ from plumbline_contracts import coordinator as contract
 from plumbline_contracts import trainer
 from plumbline_contracts.analyzer import AnalysisResponse
 from plumbline_contracts.common import Artifact, Info
+from plumbline_kit.artifacts import open_store
 from plumbline_kit.errors import ProblemError
-from sqlalchemy.exc import SQLAlchemyError
 
 from . import __version__, database
 from .check import check
@@ -20,6 +20,7 @@ from .progress import progress, trouble
 from .records import Records, keys
 from .run import Run
 from .settings import Settings
+from .stages.train import used_trainings
 from .store import GOING_ON, Store
 from .workflows import Workflows
 
@@ -31,6 +32,7 @@ _PREEMPTED_S = 1.5  # the workflow engine looks once a second for what was cance
 class CoordinatorService:
     def __init__(self, store: Store, workflows: Workflows, settings: Settings) -> None:
         self.store, self.workflows, self.settings = store, workflows, settings
+        self.artifacts = open_store(settings)
 
     def _run(self, id: str) -> Run:
         return Run(id, self.store, self.settings)
@@ -39,14 +41,11 @@ class CoordinatorService:
         found = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
         if found != sha256:
             raise ProblemError(422, "digest-mismatch", f"The content has sha256 {found}, the path says {sha256}.")
-        return await asyncio.to_thread(self._run("").artifacts.put_bytes, content, "file")
+        return await asyncio.to_thread(self.artifacts.put_bytes, content, "file")
 
     async def check(self) -> None:
-        try:
-            await asyncio.to_thread(self.store.ask)
-        except SQLAlchemyError as error:
-            detail = f"The database cannot be used: {type(error).__name__}."
-            raise ProblemError(503, "no-database", detail, retry_after=2) from error
+        """The database alone: while artifacts are away, this is where people see what waits for them."""
+        await asyncio.to_thread(self.store.ask)
 
     async def check_spec(self, submission: contract.Submission) -> contract.Check:
         return (await check(submission, self.store, self.settings, to_run=False)).check
@@ -78,16 +77,17 @@ class CoordinatorService:
     async def cancel(self, id: str) -> contract.Experiment:
         row = await asyncio.to_thread(self.store.get, id)
         if row.state in (*GOING_ON, contract.ExperimentState.CANCELLED):
-            await self.workflows.cancel(id)
+            # In this order: nothing that another process takes over in between does any more work.
             await asyncio.to_thread(self.store.end, id, contract.ExperimentState.CANCELLED, "cancelled on request")
+            await self.workflows.cancel(id)
             await self._cancel_trainings(id)
         return await self.get(id)
 
     async def _cancel_trainings(self, id: str) -> None:
-        trainings = await asyncio.to_thread(self.store.trainings, id)
-        if trainings:
-            await asyncio.sleep(_PREEMPTED_S)  # a request that starts a training may be under way
-        for row in trainings:
+        if not used_trainings(await asyncio.to_thread(self.store.spec, id)):
+            return
+        await asyncio.sleep(_PREEMPTED_S)  # a step that is under way may still start one
+        for row in await asyncio.to_thread(self.store.trainings, id):
             try:
                 async with self._run(id).client("trainer") as client:
                     await client.call("POST", f"/v1/trainings/{row.job}/cancel", trainer.Training)
@@ -133,7 +133,7 @@ class CoordinatorService:
 
     async def report(self, id: str) -> str:
         artifact = (await self.results(id)).report
-        return await asyncio.to_thread(lambda: self._run(id).artifacts.path(artifact).read_text("utf-8"))
+        return await asyncio.to_thread(lambda: self.artifacts.path(artifact).read_text("utf-8"))
 
     def info(self) -> Info:
         return Info(

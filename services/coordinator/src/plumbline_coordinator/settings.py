@@ -4,8 +4,10 @@ from pathlib import Path
 
 from plumbline_contracts import analyzer, coordinator, generator, judge, trainer, translator
 from plumbline_kit.settings import ServiceSettings
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 
 def _local(port: int) -> str:
@@ -18,8 +20,9 @@ class Settings(ServiceSettings):
     port: int = coordinator.PORT
     database_url: str = Field(
         default="sqlite:///var/coordinator.sqlite",
-        description="sqlite:///FILE (embedded) or postgresql://USER:PASSWORD@HOST/DATABASE (deployed).",
+        description="sqlite:///FILE (embedded) or postgresql://USER@HOST:PORT/DATABASE (deployed).",
     )
+    database_password: SecretStr | None = Field(default=None, description="Of USER; better here than in the URL.")
     datasets_dir: Path = Field(default=Path("var/datasets"), description="Folders that mirror hub data sets: org/name.")
     hub: bool = Field(default=False, description="Download data sets that are not in datasets_dir.")
     translator_url: str = _local(translator.PORT)
@@ -28,7 +31,10 @@ class Settings(ServiceSettings):
     analyzer_url: str = _local(analyzer.PORT)
     judge_url: str = Field(default=_local(judge.PORT), description="The judge that experiments call `judge`.")
     judges: dict[str, str] = Field(default={}, description='Further judges by name, as JSON: {"strict": "http://..."}.')
-    executor: str = Field(default="embedded", description="Keep it, so that a restart goes on with its work.")
+    executor: str | None = Field(
+        default=None, max_length=100, description="Name of this process among those of one database; none is as good."
+    )
+    lease_s: float = Field(default=15, gt=0, description="On PostgreSQL, whoever is silent for so long is taken over.")
     concurrency: int = Field(default=2, ge=1, description="Batches under way at once per service.")
     batch_size: int = Field(default=32, ge=1, le=64, description="Items per request to a service.")
     request_timeout_s: float = Field(default=1800, gt=0, description="For one batch.")
@@ -38,6 +44,25 @@ class Settings(ServiceSettings):
         validation_alias="PLUMBLINE_MAX_REQUEST_BYTES",
         description="Uploaded data files are larger than other requests.",
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_known(cls, given: str) -> str:
+        try:
+            known = make_url(given).get_backend_name() in ("sqlite", "postgresql")
+        except ArgumentError:
+            known = False
+        if not known:  # without the URL in the message, because it may have a password
+            raise ValueError("must be sqlite:///FILE or postgresql://USER@HOST:PORT/DATABASE")
+        return given
+
+    @property
+    def database(self) -> URL:
+        """The URL with the password, which its text form hides."""
+        url = make_url(self.database_url)
+        if self.database_password is None or url.get_backend_name() == "sqlite":
+            return url
+        return url.set(password=self.database_password.get_secret_value())
 
     @property
     def judge_urls(self) -> dict[str, str]:

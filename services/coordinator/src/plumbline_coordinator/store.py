@@ -1,6 +1,7 @@
 """Everything the coordinator keeps, behind plain methods. Synchronous: call it from threads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +10,9 @@ from plumbline_contracts.common import Artifact
 from plumbline_contracts.coordinator import ExperimentState, PhaseName, PhaseState
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_kit.errors import ProblemError
-from sqlalchemy import Engine, Row, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, exists, func, or_, select, update
 
-from .database import insert_new
+from .database import insert_new, usable
 from .tables import chunk, experiment, item, phase, result, training
 
 Key = tuple[str, str]
@@ -55,8 +56,23 @@ def now() -> datetime:
 
 
 class Store:
+    """Any of these may happen twice, also by a process that was taken for dead: the second time changes nothing.
+
+    All raise the problem `no-database` while the database is away.
+    """
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with usable(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with usable(), self.engine.begin() as connection:
+            yield connection
 
     # --- experiments ---
 
@@ -76,13 +92,13 @@ class Store:
             "created": now(),
         }
         phases = [{"experiment": id, "name": name, "state": PhaseState.PENDING, "total": 0} for name in PhaseName]
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             insert_new(connection, experiment, [values])
             insert_new(connection, phase, phases)
         return self.get(id)
 
     def get(self, id: str) -> Row[Any]:
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             row = connection.execute(select(experiment).where(experiment.c.id == id)).one_or_none()
         if row is None:
             raise ProblemError(404, "unknown-experiment", f"There is no experiment {id!r}.")
@@ -90,20 +106,24 @@ class Store:
 
     def ask(self) -> None:
         """Raise what the database raises when it cannot be used."""
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             connection.execute(select(experiment.c.id).limit(1))
 
     def state(self, id: str) -> ExperimentState:
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return ExperimentState(connection.scalars(select(experiment.c.state).where(experiment.c.id == id)).one())
 
     def exists(self, id: str) -> bool:
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return connection.scalar(select(func.count()).where(experiment.c.id == id)) == 1
 
     def all(self) -> Sequence[Row[Any]]:
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return connection.execute(select(experiment).order_by(experiment.c.created.desc())).all()
+
+    def going_on(self) -> set[str]:
+        with self._read() as connection:
+            return set(connection.scalars(select(experiment.c.id).where(experiment.c.state.in_(GOING_ON))))
 
     def spec(self, id: str) -> ExperimentSpec:
         return ExperimentSpec.model_validate(self.get(id).resolved)
@@ -119,25 +139,47 @@ class Store:
         self._move(id, GOING_ON, state, cause=cause, finished=now())
 
     def _move(self, id: str, allowed: Iterable[ExperimentState], state: ExperimentState, **values: Any) -> None:
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             where = and_(experiment.c.id == id, experiment.c.state.in_(list(allowed)))
             connection.execute(update(experiment).where(where).values(state=state, **values))
 
     def keep(self, id: str, **columns: Any) -> None:
-        """Store the manifest or the results."""
-        with self.engine.begin() as connection:
-            connection.execute(update(experiment).where(experiment.c.id == id).values(**columns))
+        """Store the manifest or the results of an experiment that goes on, unless they are there."""
+        absent = [experiment.c[name].is_(None) for name in columns]
+        with self._write() as connection:
+            where = and_(experiment.c.id == id, experiment.c.state.in_(GOING_ON), *absent)
+            connection.execute(update(experiment).where(where).values(**columns))
 
-    # --- phases ---
+    def complete(self, id: str, manifest: dict[str, Any]) -> None:
+        """Replace the manifest of an experiment that goes on, now that more is known."""
+        with self._write() as connection:
+            where = and_(experiment.c.id == id, experiment.c.state.in_(GOING_ON))
+            connection.execute(update(experiment).where(where).values(manifest=manifest))
+
+    # --- phases: pending, running, done, and never back; as they are when the experiment has ended ---
 
     def phases(self, id: str) -> dict[str, Row[Any]]:
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return {row.name: row for row in connection.execute(select(phase).where(phase.c.experiment == id))}
 
-    def set_phase(self, id: str, name: PhaseName, **values: Any) -> None:
-        with self.engine.begin() as connection:
-            where = and_(phase.c.experiment == id, phase.c.name == name)
-            connection.execute(update(phase).where(where).values(**values))
+    def start_phase(self, id: str, name: PhaseName, total: int) -> None:
+        values = {"state": PhaseState.RUNNING, "started": now(), "total": total}
+        with self._write() as connection:
+            connection.execute(update(phase).where(_phase_is(id, name, PhaseState.PENDING)).values(values))
+
+    def end_phase(self, id: str, name: PhaseName) -> None:
+        values = {"state": PhaseState.DONE, "finished": now(), "message": None}
+        with self._write() as connection:
+            connection.execute(update(phase).where(_phase_is(id, name, PhaseState.RUNNING)).values(values))
+
+    def tell(self, id: str, name: PhaseName, message: str | None) -> None:
+        with self._write() as connection:
+            connection.execute(update(phase).where(_phase_is(id, name, PhaseState.RUNNING)).values(message=message))
+
+    def forget_messages(self) -> None:
+        """Those of a process that has ended would stay; a living one tells again what it waits for."""
+        with self._write() as connection:
+            connection.execute(update(phase).where(phase.c.message.is_not(None)).values(message=None))
 
     def counts(self, id: str) -> dict[tuple[str, str], int]:
         """(stage, status) -> number of results."""
@@ -146,18 +188,18 @@ class Store:
             .where(result.c.experiment == id)
             .group_by(result.c.stage, result.c.status)
         )
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return {(stage, status): count for stage, status, count in connection.execute(query)}
 
     # --- items, chunks, results ---
 
     def add_items(self, id: str, items: Iterable[Item]) -> None:
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             insert_new(connection, item, [{"experiment": id, **vars(one)} for one in items])
 
     def items(self, id: str) -> list[Item]:
         query = select(item).where(item.c.experiment == id).order_by(item.c.language, item.c.position)
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return [
                 Item(
                     row.language,
@@ -172,17 +214,26 @@ class Store:
                 for row in connection.execute(query)
             ]
 
-    def add_chunks(self, id: str, stage: str, chunks: Iterable[Chunk]) -> None:
+    def plan(self, id: str, stage: PhaseName, planned: Iterable[Chunk]) -> list[Chunk]:
+        """Keep how a stage is cut and start its phase. The first cut stays; the one that stays is returned."""
         rows = [
             {"experiment": id, "stage": stage, "number": one.number, "unit": one.unit, "items": list(one.items)}
-            for one in chunks
+            for one in planned
         ]
-        with self.engine.begin() as connection:
-            insert_new(connection, chunk, rows)
+        mine = and_(chunk.c.experiment == id, chunk.c.stage == stage)
+        with self._write() as connection:
+            # One process after the other: cuts into batches of different sizes must not mix.
+            of_phase = and_(phase.c.experiment == id, phase.c.name == stage)
+            connection.execute(select(phase.c.name).where(of_phase).with_for_update())
+            if connection.scalar(select(func.count()).where(mine)) == 0:
+                insert_new(connection, chunk, rows)
+            kept = connection.execute(select(chunk).where(mine).order_by(chunk.c.number)).all()
+        self.start_phase(id, stage, sum(len(row.items) for row in kept))
+        return [Chunk(row.number, row.unit, tuple(row.items)) for row in kept]
 
     def chunk(self, id: str, stage: str, number: int) -> Chunk:
         where = and_(chunk.c.experiment == id, chunk.c.stage == stage, chunk.c.number == number)
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             row = connection.execute(select(chunk).where(where)).one()
         return Chunk(row.number, row.unit, tuple(row.items))
 
@@ -200,13 +251,13 @@ class Store:
             }
             for one in outcomes
         ]
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             insert_new(connection, result, rows)
 
     def done(self, id: str, stage: str, unit: str) -> set[str]:
         """The items of a unit that have a result."""
         where = and_(result.c.experiment == id, result.c.stage == stage, result.c.unit == unit)
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return set(connection.scalars(select(result.c.item).where(where)))
 
     def results(self, id: str, stage: str, units: Iterable[str] | None = None) -> dict[Key, Outcome]:
@@ -214,18 +265,24 @@ class Store:
         query = select(result).where(result.c.experiment == id, result.c.stage == stage)
         if units is not None:
             query = query.where(result.c.unit.in_(list(units)))
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return {(row.unit, row.item): Outcome(row.item, row.body, row.cause) for row in connection.execute(query)}
 
     # --- trainings ---
 
     def set_training(self, id: str, name: str, job: str, step: int, total_steps: int) -> None:
         row = {"experiment": id, "name": name, "job": job, "step": step, "total_steps": total_steps}
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             insert_new(connection, training, [row])
-            where = and_(training.c.experiment == id, training.c.name == name)
+            further = or_(training.c.job != job, training.c.step < step)
+            where = and_(training.c.experiment == id, training.c.name == name, further)
             connection.execute(update(training).where(where).values(**row))
 
     def trainings(self, id: str) -> Sequence[Row[Any]]:
-        with self.engine.connect() as connection:
+        with self._read() as connection:
             return connection.execute(select(training).where(training.c.experiment == id)).all()
+
+
+def _phase_is(id: str, name: PhaseName, state: PhaseState) -> ColumnElement[bool]:
+    goes_on = exists().where(experiment.c.id == id, experiment.c.state.in_(GOING_ON))
+    return and_(phase.c.experiment == id, phase.c.name == name, phase.c.state == state, goes_on)

@@ -1,10 +1,31 @@
 """The coordinator's own tables. Workflow state holds ids; the texts are here. Schema changes are Alembic migrations."""
 
-from sqlalchemy import JSON, Column, DateTime, ForeignKeyConstraint, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKeyConstraint,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 metadata = MetaData(
     naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(referred_table_name)s"},
 )
+
+
+class Told(TypeDecorator[str]):
+    """What others say, a service or a judge: it may have a NUL, which PostgreSQL takes in no text."""
+
+    impl, cache_ok = Text, True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.replace("\x00", "")
 
 
 def _key(name: str, length: int = 200) -> Column[str]:
@@ -27,7 +48,7 @@ experiment = Table(
     Column("resolved", JSON, nullable=False),
     Column("manifest", JSON),
     Column("state", String(16), nullable=False),
-    Column("cause", Text),
+    Column("cause", Told),
     Column("results", JSON),
     Column("created", DateTime(timezone=True), nullable=False),
     Column("started", DateTime(timezone=True)),
@@ -40,7 +61,7 @@ phase = Table(
     _key("name", 16),
     Column("state", String(16), nullable=False),
     Column("total", Integer, nullable=False),
-    Column("message", Text),
+    Column("message", Told),
     Column("started", DateTime(timezone=True)),
     Column("finished", DateTime(timezone=True)),
     _of_experiment(),
@@ -78,7 +99,7 @@ result = Table(
     _key("item"),
     Column("status", String(8), nullable=False),  # ok | failed
     Column("body", JSON),
-    Column("cause", Text),
+    Column("cause", Told),
     _of_experiment(),
 )
 training = Table(
@@ -90,4 +111,12 @@ training = Table(
     Column("step", Integer, nullable=False),
     Column("total_steps", Integer, nullable=False),
     _of_experiment(),
+)
+# Which coordinator processes live; see lease.py.
+lease = Table(
+    "lease",
+    metadata,
+    _key("executor", 128),
+    Column("holder", String(200), nullable=False),
+    Column("expires", DateTime(timezone=True), nullable=False),
 )

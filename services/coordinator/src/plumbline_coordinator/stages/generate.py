@@ -71,7 +71,9 @@ def _outcome(run: Run, format: Format, one: generator.Generation, answer: genera
     # A NUL can be generated, but neither stored nor sent on; this sign keeps the length.
     texts = {key: body[key].replace("\x00", "\ufffd") for key in ("text", "raw_text")}
     response = run.prompting.clean(format, texts["text"])
-    return Outcome(one.id, body | texts | {"response": response, "weights_sha256": answer.weights_sha256})
+    # Older results lack engine and engine_version.
+    origin = {name: getattr(answer, name) for name in ("weights_sha256", "engine", "engine_version")}
+    return Outcome(one.id, body | texts | origin | {"response": response})
 
 
 def weights(run: Run, arm_name: str) -> tuple[str, str | None]:

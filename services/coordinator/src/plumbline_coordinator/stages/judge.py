@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Sequence
 
 from plumbline_contracts import judge
+from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_kit.errors import ProblemError
 
+from .. import judges
 from ..run import Run
 from ..store import Chunk, Outcome
 from .detect import responded
@@ -32,11 +35,20 @@ class JudgeStage:
         return f"judge:{chunk.unit.split('/')[0]}"
 
     async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
+        service = self.service(chunk)
         request = await asyncio.to_thread(_request, run, chunk.unit, items)
-        async with run.client(self.service(chunk)) as client:
-            answer = await client.call("POST", "/v1/judgments", judge.JudgmentResponse, request)
-        version = {"rubric": answer.rubric, "rubric_version": answer.rubric_version}
-        return [Outcome(one.id, one.model_dump(mode="json") | version, _cause(one)) for one in answer.judgments]
+        manifest = (await asyncio.to_thread(run.store.get, run.id)).manifest
+        aspects = manifest["rubrics"][chunk.unit.split("/")[0]][request.rubric]
+        recorded = Info(**manifest["services"][service])
+        async with run.client(service) as client:
+            await judges.still(client, recorded)
+            try:
+                outcomes = await judges.ask(client, request, aspects)
+            except ProblemError:
+                await judges.still(client, recorded)  # another one's refusal is not this one's
+                raise
+            await judges.still(client, recorded)  # it may have been replaced since it was looked at
+            return outcomes
 
 
 def _request(run: Run, unit: str, items: Sequence[str]) -> judge.JudgmentRequest:
@@ -58,11 +70,3 @@ def _request(run: Run, unit: str, items: Sequence[str]) -> judge.JudgmentRequest
         )
 
     return judge.JudgmentRequest(rubric=rubric, items=[item(id) for id in items])
-
-
-def _cause(judgment: judge.Judgment) -> str | None:
-    """An item failed when no aspect has a score; a single aspect without one is told in the body."""
-    if any(score.score is not None for score in judgment.scores):
-        return None
-    causes = {score.unscored.cause: score.unscored.detail for score in judgment.scores if score.unscored}
-    return "; ".join(f"{cause}: {detail}" for cause, detail in causes.items()) or "no aspect was scored"

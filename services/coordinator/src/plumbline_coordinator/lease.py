@@ -1,0 +1,154 @@
+"""Which coordinator processes live: on PostgreSQL a lease that each renews, on SQLite a lock of the only one."""
+
+import logging
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+from plumbline_kit.errors import ProblemError
+from sqlalchemy import ColumnElement, Engine, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from .database import connect, usable
+from .repeating import Repeating
+from .tables import lease
+
+log = logging.getLogger(__name__)
+_LOCK = 727272  # any fixed number: those who join and those who look who lives do it one after the other
+_RENEWALS = 5  # within the time of a lease
+_ENDING_S = 5  # an only process gets so long to end before the next one gives up
+_FORGOTTEN = timedelta(hours=1)
+
+
+class Claim(Protocol):
+    """The right of this process to run workflows under the id `holder`."""
+
+    @property
+    def holder(self) -> str: ...
+
+    def acquire(self) -> None:
+        """Before anything runs. Raises the problem `executor-taken`."""
+
+    def release(self) -> None:
+        """After everything has stopped; what is left, others take over at once."""
+
+    def living(self) -> AbstractContextManager[set[str] | None]:
+        """The holders that live, this one among them; null while another process is looking."""
+
+
+def claim(engine: Engine, executor: str | None, lease_s: float) -> Claim:
+    if engine.dialect.name == "sqlite":
+        return OnlyProcess(Path(engine.url.database or "coordinator.sqlite"), executor or "embedded")
+    return Lease(engine, executor, lease_s)
+
+
+class OnlyProcess:
+    """A locked file beside an SQLite database. The system unlocks it when the process is gone, however it ended."""
+
+    def __init__(self, path: Path, executor: str) -> None:
+        self.path, self.holder = path.resolve(), executor
+        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"), thread_local=False)
+
+    def acquire(self) -> None:
+        try:
+            self._lock.acquire(timeout=_ENDING_S)
+        except Timeout as error:
+            detail = f"Another coordinator runs on {self.path}. SQLite is for one process; several need PostgreSQL."
+            raise ProblemError(409, "executor-taken", detail) from error
+
+    def release(self) -> None:
+        self._lock.release()
+
+    @contextmanager
+    def living(self) -> Iterator[set[str] | None]:
+        yield {self.holder}
+
+
+class Lease:
+    """A row per executor. All times are the database's, so that the clocks of machines do not matter.
+
+    Every process has a holder of its own, so that nobody takes a process for the one before it under the same executor.
+    """
+
+    def __init__(self, engine: Engine, executor: str | None, seconds: float) -> None:
+        self.holder = f"{executor or socket.gethostname()[:100]}-{uuid.uuid4().hex[:8]}"
+        self.executor, self.seconds = executor or self.holder, seconds
+        # Of its own: renewing must not wait for other work.
+        self._engine = connect(engine.url, connections=2, name="plumbline lease")
+        self._renewing = Repeating("renew the lease", seconds / _RENEWALS, self._renew)
+        self._doubtful_until = 0.0
+
+    def acquire(self) -> None:
+        """Waits for the end of a lease that nobody renews any more."""
+        until = None
+        while (found := self._take()) is not None:
+            if until not in (None, found):
+                detail = (
+                    f"The executor {self.executor!r} is another coordinator that runs now. "
+                    "Give each replica a COORDINATOR_EXECUTOR of its own, or none."
+                )
+                raise ProblemError(409, "executor-taken", detail)
+            if until is None:
+                log.warning("the executor %s was used until just now; waiting for its lease to end", self.executor)
+            until = found
+            time.sleep(self.seconds / _RENEWALS)
+        self._doubtful_until = time.monotonic() + self.seconds  # the database may have come back just now
+        self._renewing.start()
+
+    def release(self) -> None:
+        self._renewing.stop()
+        try:
+            with usable(), self._engine.begin() as connection:
+                connection.execute(delete(lease).where(lease.c.holder == self.holder))
+        except ProblemError as error:
+            log.warning("the lease is not released but ends by itself: %s", error)
+        self._engine.dispose()
+
+    @contextmanager
+    def living(self) -> Iterator[set[str] | None]:
+        lives = lease.c.expires > func.clock_timestamp()
+        with usable(), self._engine.begin() as connection:
+            if not connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
+                yield None
+                return
+            found = {row.holder: row.lives for row in connection.execute(select(lease.c.holder, lives.label("lives")))}
+            # After an outage of the database all leases have run out: the others get time to renew theirs.
+            doubtful = not found.get(self.holder) or time.monotonic() < self._doubtful_until
+            if not doubtful:
+                connection.execute(delete(lease).where(lease.c.expires < func.clock_timestamp() - _FORGOTTEN))
+            yield {self.holder} | {holder for holder, lives in found.items() if lives or doubtful}
+
+    def _take(self) -> datetime | None:
+        """Make the lease ours. While it is another holder's: until when."""
+        free = or_(lease.c.holder == self.holder, lease.c.expires < func.clock_timestamp())
+        mine = {"holder": self.holder, "expires": self._end()}
+        row = insert(lease).values(executor=self.executor, **mine)
+        taken = row.on_conflict_do_update(index_elements=["executor"], set_=mine, where=free).returning(lease.c.holder)
+        with usable(), self._engine.begin() as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            if connection.execute(taken).first() is not None:
+                return None
+            until: datetime = connection.scalars(select(lease.c.expires).where(lease.c.executor == self.executor)).one()
+            return until
+
+    def _renew(self) -> None:
+        mine = (lease.c.holder == self.holder, lease.c.expires > func.clock_timestamp())
+        with usable(), self._engine.begin() as connection:
+            if connection.execute(update(lease).where(*mine).values(expires=self._end())).rowcount:
+                return
+        log.warning("the lease ran out: stopped, or cut off from the database, for over %g s", self.seconds)
+        self._doubtful_until = time.monotonic() + self.seconds
+        if self._take() is not None:
+            log.error("another process runs as the executor %s since then; this one ends", self.executor)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _end(self) -> ColumnElement[datetime]:
+        return func.clock_timestamp() + timedelta(seconds=self.seconds)

@@ -1,0 +1,199 @@
+"""Several coordinators on one PostgreSQL: whatever becomes of them, an experiment ends as an undisturbed one."""
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.test_killed_services import asked, outcome
+from tests.postgresql import PostgreSQL, binary, query
+from tests.replicas import CHUNKS, LEASE_S, NEXT_VERSION, UNDER_WAY, Replicas, end, restart, seconds_until
+from tests.stack import wait_for
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    if binary("initdb") is None:
+        pytest.skip("no PostgreSQL server here; Debian: apt-get install postgresql")
+    with PostgreSQL() as server:
+        replicas = Replicas(tmp_path_factory.mktemp("replicas"), server)
+        with replicas.a, replicas.b:
+            yield replicas
+
+
+@pytest.fixture
+def replicas(running: Replicas) -> Replicas:
+    for replica in (running.a, running.b):
+        restart(replica)
+    return running
+
+
+@pytest.fixture(scope="module")
+def undisturbed(running: Replicas) -> dict[str, Any]:
+    running.a.coordinator.submit("undisturbed", running.spec).raise_for_status()
+    assert running.b.coordinator.finish("undisturbed")["state"] == "completed"
+    return outcome(running.b.coordinator, "undisturbed")
+
+
+def ends_as_undisturbed(replicas: Replicas, id: str, undisturbed: dict[str, Any]) -> None:
+    replica = next(one for one in (replicas.a, replicas.b) if one.processes["coordinator"].poll() is None)
+    ended = replica.coordinator.finish(id, 180)
+    assert (ended["state"], ended["cause"]) == ("completed", None)
+    assert {phase["state"] for phase in ended["phases"]} == {"done"}
+    assert outcome(replica.coordinator, id) == undisturbed
+    assert replicas.rows(id) == replicas.rows("undisturbed")
+
+
+def test_the_work_is_shared_and_cancelled_through_any_replica(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
+    statement = "select distinct split_part(executor_id, '-', 1) from dbos.workflow_status"
+    assert {name for (name,) in query(replicas.database, statement)} == {"a", "b"}
+    replicas.submit("cancelled")
+    owner, other = replicas.owner("cancelled")
+    other.coordinator.http.post("/v1/experiments/cancelled/cancel").raise_for_status()
+    assert owner.coordinator.get("cancelled")["state"] == "cancelled"
+    wait_for(lambda: not replicas.under_way(), 10, "the replicas to stop")
+    time.sleep(3)  # the engine looks once a second for what was cancelled; till then a batch under way may be stored
+    kept = replicas.rows("cancelled")
+    time.sleep(2)
+    assert replicas.rows("cancelled") == kept != replicas.rows("undisturbed")
+    assert owner.coordinator.http.get("/v1/experiments/cancelled/results").status_code == 409
+
+
+def test_a_killed_replica_is_taken_over(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
+    before = asked(replicas.a)
+    replicas.submit("killed")
+    owner, _ = replicas.owner("killed")
+    name = owner.environment["COORDINATOR_EXECUTOR"]
+    with replicas.batches_held():
+        owner.kill("coordinator")
+        took = seconds_until(lambda: name not in replicas.under_way(), 30, "the takeover")
+    print(f"taken over {took:.1f} s after kill -9, with leases of {LEASE_S} s")
+    assert took < LEASE_S + 7  # 2, and room for a busy machine
+    ends_as_undisturbed(replicas, "killed", undisturbed)
+    assert CHUNKS <= asked(replicas.a) - before <= CHUNKS + UNDER_WAY
+    owner.start("coordinator")  # under the same name, which the lease of the dead process may still hold
+    owner.wait_ready("coordinator")
+
+
+def test_a_replica_that_is_ended_hands_over_at_once(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
+    assert replicas.b.coordinator.http.get("/info").json()["version"] == NEXT_VERSION
+    before = asked(replicas.a)
+    replicas.submit("ended")
+    owner, _ = replicas.owner("ended")
+    name = owner.environment["COORDINATOR_EXECUTOR"]
+    with replicas.batches_held():
+        took_to_end = end(owner)
+        took = seconds_until(lambda: name not in replicas.under_way(), 30, "the takeover")
+    print(f"ended in {took_to_end:.1f} s after SIGTERM, taken over {took:.1f} s later")
+    assert took < 5  # 1, and room for a busy machine
+    ends_as_undisturbed(replicas, "ended", undisturbed)
+    assert CHUNKS <= asked(replicas.a) - before <= CHUNKS + UNDER_WAY
+
+
+def test_an_executor_id_that_is_in_use_is_refused(replicas: Replicas) -> None:
+    second = replicas.another("second", COORDINATOR_EXECUTOR="a")
+    second.home.mkdir()
+    second.start("coordinator")
+    assert second.processes["coordinator"].wait(60) == 1
+    assert "The executor 'a' is another coordinator that runs now." in second.log("coordinator")
+    first = replicas.a.processes["coordinator"]
+    assert first.poll() is None
+    # One that was taken for dead, and replaced, ends when it wakes.
+    first.send_signal(signal.SIGSTOP)
+    second.start("coordinator")
+    second.wait_ready("coordinator")
+    first.send_signal(signal.SIGCONT)
+    first.wait(30)
+    assert "another process runs as the executor a" in replicas.a.log("coordinator")
+    assert end(second) < 10
+
+
+def test_work_from_before_there_were_leases_is_taken_over(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
+    """An earlier version ran everything as the executor `embedded`, which has no lease."""
+    replicas.submit("before")
+    owner, _ = replicas.owner("before")
+    name = owner.environment["COORDINATOR_EXECUTOR"]
+    owner.kill("coordinator")
+    rename = "update dbos.workflow_status set executor_id = 'embedded' where executor_id like %s"
+    query(replicas.database, f"{rename} and status = 'PENDING'", f"{name}-%")
+    query(replicas.database, "delete from lease where executor = %s", name)
+    took = seconds_until(lambda: "embedded" not in replicas.under_way(), 30, "the takeover")
+    assert took < LEASE_S  # nothing to wait for
+    ends_as_undisturbed(replicas, "before", undisturbed)
+
+
+def test_a_replica_that_was_taken_for_dead_does_no_harm(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
+    replicas.submit("stopped")
+    owner, other = replicas.owner("stopped")
+    name = owner.environment["COORDINATOR_EXECUTOR"]
+    with replicas.batches_held():
+        owner.processes["coordinator"].send_signal(signal.SIGSTOP)
+        wait_for(lambda: name not in replicas.under_way(), 60, "the takeover")
+    wait_for(lambda: other.coordinator.phase("stopped", "detect")["done"] > 0, 60, "the other one to go on")
+    owner.processes["coordinator"].send_signal(signal.SIGCONT)
+    ends_as_undisturbed(replicas, "stopped", undisturbed)
+    leases = "select count(*) from lease where holder like %s and expires > clock_timestamp()"
+    wait_for(lambda: query(replicas.database, leases, f"{name}-%") == [(1,)], 20, "its lease to be renewed")
+    assert other.coordinator.get("stopped")["finished"] == replicas.a.coordinator.get("stopped")["finished"]
+
+
+def test_a_cancelled_experiment_stays_so_when_its_stopped_replica_wakes(
+    replicas: Replicas, undisturbed: dict[str, Any]
+) -> None:
+    replicas.submit("woken")
+    owner, other = replicas.owner("woken")
+    owner.processes["coordinator"].send_signal(signal.SIGSTOP)
+    other.coordinator.http.post("/v1/experiments/woken/cancel").raise_for_status()
+    before = other.coordinator.get("woken")
+    time.sleep(1)
+    owner.processes["coordinator"].send_signal(signal.SIGCONT)
+    wait_for(lambda: not replicas.under_way(), 20, "the replicas to stop")
+    time.sleep(2)  # the engine looks once a second for what was cancelled
+    after = other.coordinator.get("woken")
+    assert after["state"] == "cancelled"
+    assert [one["state"] for one in after["phases"]] == [one["state"] for one in before["phases"]]
+
+
+def test_the_database_stops_in_the_middle(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
+    before = asked(replicas.a)
+    replicas.submit("outage")
+    logged = [(replica, len(replica.log("coordinator"))) for replica in (replicas.a, replicas.b)]
+    replicas.server.stop()
+    refused = replicas.a.coordinator.http.get("/v1/experiments/outage")
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:plumbline:problem:no-database")
+    time.sleep(4)  # all leases run out; nobody is taken for dead for that
+    replicas.server.start()
+    for replica in (replicas.a, replicas.b):
+        replica.wait_ready("coordinator")
+    ends_as_undisturbed(replicas, "outage", undisturbed)
+    assert asked(replicas.a) - before == CHUNKS
+    for replica, earlier in logged:
+        since = replica.log("coordinator")[earlier:]
+        assert "the lease ran out" in since
+        assert "taking over" not in since
+
+
+def test_anything_at_any_moment(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    replicas.a.coordinator.submit("chaos", replicas.spec).raise_for_status()
+    for _ in range(3):
+        time.sleep(draw.uniform(0.5, 3))
+        replica, what = draw.choice([replicas.a, replicas.b]), draw.choice(["kill", "end", "stop", "database"])
+        print(what, replica.environment["COORDINATOR_EXECUTOR"])
+        if what == "database":
+            replicas.server.stop()
+            time.sleep(draw.uniform(0, 3))
+            replicas.server.start()
+        elif what == "stop":
+            replica.processes["coordinator"].send_signal(signal.SIGSTOP)
+            time.sleep(draw.uniform(0, 2 * LEASE_S))
+            replica.processes["coordinator"].send_signal(signal.SIGCONT)
+        else:
+            replica.kill("coordinator") if what == "kill" else end(replica)
+            restart(replica)
+    ends_as_undisturbed(replicas, "chaos", undisturbed)
