@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -64,37 +64,66 @@ def ask() -> Callable[..., GenerationRequest]:
     return make
 
 
-@pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., httpx.Client]]:
-    """Start the service as a process with these settings, on a free port, and wait until it is ready."""
-    started: list[subprocess.Popen[bytes]] = []
-    clients: list[httpx.Client] = []
+class Process(httpx.Client):
+    """A process that listens on a free port of its own, and a client of it."""
 
-    def start(**settings: object) -> httpx.Client:
+    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        environment = os.environ | {f"GENERATOR_{name}": str(value) for name, value in settings.items()}
-        artifacts = str(tmp_path_factory.mktemp("artifacts"))  # not those of a stack that runs in this checkout
-        environment |= {"GENERATOR_PORT": str(port), "PLUMBLINE_ARTIFACTS_DIR": artifacts, "OMP_WAIT_POLICY": "PASSIVE"}
-        started.append(subprocess.Popen([sys.executable, "-m", "plumbline_generator"], env=environment))
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
-        clients.append(client)
-        while not _answers(client):
-            assert started[-1].poll() is None, "the service ended at start"
+            self.port = probe.getsockname()[1]
+        super().__init__(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
+        self.command = [sys.executable, *(word.replace("{port}", str(self.port)) for word in command)]
+        self.environment = os.environ | environment | {"GENERATOR_PORT": str(self.port), "OMP_WAIT_POLICY": "PASSIVE"}
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, env=self.environment)
+        while not self._answers():
+            assert self.process.poll() is None, f"{self.command} ended at start"
             time.sleep(0.1)
-        return client
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+Run = Callable[..., Process]
+
+
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run]:
+    """Start a process with these words, `{port}` standing for the port, and more environment variables."""
+    started: list[Process] = []
+
+    def start(*command: str, **environment: str) -> Process:
+        started.append(Process(command, environment))
+        return started[-1]
 
     yield start
-    for client in clients:
-        client.close()
     for process in started:
-        process.terminate()
-        process.wait(30)
+        process.close()
+        process.process.terminate()
+    for process in started:
+        process.process.wait(30)
 
 
-def _answers(client: httpx.Client) -> bool:
-    try:
-        return client.get("/livez").is_success
-    except httpx.TransportError:
-        return False
+@pytest.fixture(scope="session")
+def serve(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Process]:
+    """Start the service with these settings, and wait until it listens, which it does when its engine is there."""
+
+    def start(**settings: object) -> Process:
+        environment = {f"GENERATOR_{name}": str(value) for name, value in settings.items()}
+        artifacts = str(tmp_path_factory.mktemp("artifacts"))  # not those of a stack that runs in this checkout
+        return run("-m", "plumbline_generator", PLUMBLINE_ARTIFACTS_DIR=artifacts, **environment)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def inference_server(run: Run) -> Callable[..., Process]:
+    """Start a scripted inference server with these options."""
+    return lambda *options: run(str(Path(__file__).parent / "inference_server.py"), "{port}", *options)

@@ -7,8 +7,10 @@ from typing import Any, cast
 import pytest
 import torch
 from plumbline_generator.decoding import Ends, written_text
+from plumbline_generator.folders import ModelFolders
 from plumbline_generator.stopping import cut
 from plumbline_generator.weights import LoadedModel, Shelf
+from plumbline_kit.folder_store import FolderStore
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -33,7 +35,7 @@ def test_only_tokens_that_begin_end_or_fill_a_text_are_left_out(metaspace: PreTr
 
 
 def test_a_stop_string_may_end_within_a_character_of_several_tokens(tiny_model: Path) -> None:
-    shelf = Shelf(tiny_model.parent, tiny_model, download=False, room=1, dtype="float32")
+    shelf = Shelf(ModelFolders(tiny_model.parent, FolderStore(tiny_model), download=False), room=1, dtype="float32")
     loaded = shelf._take("tiny")
     before, written = loaded.tokenizer("été: ").input_ids, loaded.tokenizer("oé—").input_ids
     ends = Ends(cast(LoadedModel, loaded), 1, len(before), ["é—"], threading.Event())

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from plumbline_generator.folders import ModelFolders
 from plumbline_generator.weights import LoadedModel, Shelf
-from plumbline_kit.artifacts import ArtifactStore, digest
+from plumbline_kit.artifacts import digest
 from plumbline_kit.errors import ProblemError
+from plumbline_kit.folder_store import FolderStore
 from safetensors.torch import load_file, save_file
 
 
 def shelf(models: Path, room: int = 1) -> Shelf:
-    return Shelf(models, models.parent / "artifacts", download=False, room=room, dtype="float32")
+    folders = ModelFolders(models, FolderStore(models.parent / "artifacts"), download=False)
+    return Shelf(folders, room=room, dtype="float32")
 
 
 def take(on: Shelf, *references: str) -> list[LoadedModel]:
@@ -57,7 +60,7 @@ def test_a_changed_folder_is_loaded_again(models: Path) -> None:
 
 
 def test_artifacts_are_models(models: Path) -> None:
-    store = ArtifactStore(models.parent / "artifacts")
+    store = FolderStore(models.parent / "artifacts")
     artifact = store.put(models / "tiny", "dpo")
     store.put_bytes(b"{}", "data")
     on = shelf(models)

@@ -2,12 +2,24 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from plumbline_contracts import generator as contract
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 
+from .folders import ModelFolders
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .local import LocalGenerator
+
+
+def load_local(config: Settings, folders: ModelFolders) -> "LocalGenerator":
+    """Imported here and not above: it brings torch, 360 MB of memory."""
+    from .local import LocalGenerator
+
+    return LocalGenerator.load(config, folders)
 
 
 def main() -> None:
@@ -19,10 +31,17 @@ def main() -> None:
             from .canned import CannedGenerator
 
             yield CannedGenerator.load(config.canned_file)
+        elif config.engine == "local":
+            yield load_local(config, ModelFolders.open(config))
         else:
-            from .local import LocalGenerator
+            from .openai import OpenAIServer
+            from .routed import RoutedGenerator
 
-            yield LocalGenerator.load(config)
+            server, folders = OpenAIServer(config), ModelFolders.open(config)
+            try:
+                yield RoutedGenerator(server, folders, lambda: load_local(config, folders))
+            finally:
+                await server.close()
 
     app.serve(contract, load, config)
 

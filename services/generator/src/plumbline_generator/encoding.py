@@ -5,11 +5,8 @@ from typing import Any
 from jinja2 import TemplateError
 from plumbline_contracts.generator import GenerationRequest, Prompt
 
+from .failures import PREFIX_WITH_MESSAGES, Refused
 from .weights import LoadedModel
-
-
-class Refused(Exception):
-    """This prompt cannot be completed by this model; the message is the cause."""
 
 
 def encode(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> list[int]:
@@ -34,7 +31,7 @@ def fault(loaded: LoadedModel, tokens: list[int], new: int) -> str | None:
 
 def _chat(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> str:
     if request.prefix:
-        raise Refused("A prefix goes before texts, not before chat messages.")
+        raise Refused(PREFIX_WITH_MESSAGES)
     messages: list[dict[str, Any]] = [message.model_dump() for message in prompt.messages or []]
     try:
         return str(loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))

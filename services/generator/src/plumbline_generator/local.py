@@ -15,7 +15,9 @@ from plumbline_kit.errors import ProblemError
 
 from . import __version__
 from .decoding import complete, written_text
-from .encoding import Refused, encode, fault
+from .encoding import encode, fault
+from .failures import Refused, failed
+from .folders import ModelFolders
 from .settings import Settings
 from .stopping import cut
 from .weights import LoadedModel, Shelf
@@ -24,23 +26,17 @@ log = logging.getLogger(__name__)
 
 
 class LocalGenerator:
-    def __init__(self, shelf: Shelf, batch_size: int, dtype: str, *, download: bool) -> None:
-        self._shelf, self._batch_size, self._dtype, self._download = shelf, batch_size, dtype, download
+    def __init__(self, folders: ModelFolders, config: Settings) -> None:
+        self._folders, self._batch_size, self._dtype = folders, config.batch_size, config.dtype
+        self._shelf = Shelf(folders, room=config.loaded_models, dtype=config.dtype)
 
     @classmethod
-    def load(cls, config: Settings) -> Self:
+    def load(cls, config: Settings, folders: ModelFolders | None = None) -> Self:
         """Models are loaded when they are first asked for."""
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         _log_as_the_service_does()
-        shelf = Shelf(
-            config.models_dir,
-            config.artifacts_dir,
-            download=config.hub,
-            room=config.loaded_models,
-            dtype=config.dtype,
-        )
-        return cls(shelf, config.batch_size, config.dtype, download=config.hub)
+        return cls(folders or ModelFolders.open(config), config)
 
     async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
         loaded = await self._shelf.take(request.model)
@@ -69,8 +65,9 @@ class LocalGenerator:
         return contract.Models(models=await asyncio.to_thread(self._shelf.available))
 
     async def check(self) -> None:
-        """Raise `no-models` when there is neither a model nor leave to download one."""
-        if not self._download and not await asyncio.to_thread(self._shelf.available):
+        """Raise `no-models` without a model or leave to download one; else why trained weights cannot be fetched."""
+        await asyncio.to_thread(self._folders.check)
+        if not self._folders.may_have_more and not await asyncio.to_thread(self._shelf.available):
             detail = "There is no model in GENERATOR_MODELS_DIR or the artifact store, and GENERATOR_HUB is off."
             raise ProblemError(503, "no-models", detail)
 
@@ -96,12 +93,12 @@ def generate(
         try:
             encoded = encode(loaded, request, prompt)
         except Refused as error:
-            done[position] = _failed(prompt.id, 0, str(error))
+            done[position] = failed(prompt.id, 0, str(error))
             continue
         if (cause := fault(loaded, encoded, request.decoding.max_new_tokens)) is None:
             tokens[position] = encoded
         else:
-            done[position] = _failed(prompt.id, len(encoded), cause)
+            done[position] = failed(prompt.id, len(encoded), cause)
     order = sorted(tokens, key=lambda position: len(tokens[position]), reverse=True)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
@@ -124,7 +121,7 @@ def _batch(
     except RuntimeError as error:  # torch's kind, out of memory among them
         log.exception("a batch failed")
         cause = f"{type(error).__name__}: {error}"
-        return (_failed(id, len(prompt), cause) for id, prompt in zip(ids, prompts, strict=True))
+        return (failed(id, len(prompt), cause) for id, prompt in zip(ids, prompts, strict=True))
     return (
         _generation(loaded, request, id, prompt, tokens, cancelled=cancelled.is_set())
         for id, prompt, tokens in zip(ids, prompts, written, strict=True)
@@ -152,18 +149,6 @@ def _generation(
         prompt_tokens=len(prompt),
         completion_tokens=len(tokens),
         cause=None,
-    )
-
-
-def _failed(id: str, prompt_tokens: int, cause: str) -> Generation:
-    return Generation(
-        id=id,
-        text="",
-        raw_text="",
-        finish_reason=FinishReason.ERROR,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=0,
-        cause=cause,
     )
 
 

@@ -1,7 +1,5 @@
 """How the next token is chosen: transformers' own filters, then a draw that does not depend on the batch."""
 
-import hashlib
-
 import torch
 from plumbline_contracts.generator import Decoding
 from transformers import (
@@ -13,7 +11,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-_GREEDY_BELOW = 1e-5  # a lower temperature overflows float32 and is greedy in effect
+from .streams import GREEDY_BELOW, stream_number
 
 
 class SeededDraw(LogitsProcessor):
@@ -24,7 +22,7 @@ class SeededDraw(LogitsProcessor):
     """
 
     def __init__(self, seed: int, ids: list[str]) -> None:
-        self._streams = [torch.Generator().manual_seed(_number(seed, id)) for id in ids]
+        self._streams = [torch.Generator().manual_seed(stream_number(seed, id)) for id in ids]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         noise = torch.empty(scores.shape, dtype=scores.dtype)
@@ -38,7 +36,7 @@ def processors(decoding: Decoding, ids: list[str]) -> LogitsProcessorList:
     chain = LogitsProcessorList()
     if decoding.repetition_penalty != 1:
         chain.append(RepetitionPenaltyLogitsProcessor(float(decoding.repetition_penalty)))
-    if decoding.temperature < _GREEDY_BELOW:
+    if decoding.temperature < GREEDY_BELOW:
         return chain
     chain.append(TemperatureLogitsWarper(float(decoding.temperature)))
     if decoding.top_k:
@@ -47,7 +45,3 @@ def processors(decoding: Decoding, ids: list[str]) -> LogitsProcessorList:
         chain.append(TopPLogitsWarper(float(decoding.top_p)))
     chain.append(SeededDraw(decoding.seed, ids))
     return chain
-
-
-def _number(seed: int, id: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8])

@@ -1,11 +1,11 @@
 """Settings of the generator."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from plumbline_contracts import generator
 from plumbline_kit.settings import ServiceSettings
-from pydantic import Field, FilePath
+from pydantic import Field, FilePath, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 
@@ -13,7 +13,16 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="GENERATOR_")
 
     port: int = generator.PORT
-    engine: Literal["local", "canned"] = "local"
+    engine: Literal["local", "openai", "canned"] = Field(
+        default="local", description="`openai` asks an inference server for the models that it lists."
+    )
+    backend_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="Its base URL, for example http://vllm:8000/v1."
+    )
+    backend_api_key: SecretStr | None = Field(default=None, description="Sent as bearer token, where it wants one.")
+    backend_concurrency: int = Field(default=16, ge=1, le=1024, description="Completions asked for at a time.")
+    backend_timeout_seconds: float = Field(default=300.0, gt=0, description="For one completion.")
+    backend_retries: int = Field(default=3, ge=0, le=10, description="After a call that failed for a passing reason.")
     models_dir: Path = Field(default=Path("var/models"), description="Folder that mirrors the hub: name or org/name.")
     hub: bool = Field(default=False, description="Download a model that is not in the folder.")
     threads: int | None = Field(default=None, ge=1, le=1024, description="Threads of torch; its own choice if not set.")
@@ -21,3 +30,9 @@ class Settings(ServiceSettings):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     loaded_models: int = Field(default=2, ge=1, le=64, description="Models kept in memory.")
     canned_file: FilePath | None = Field(default=None, description='JSONL of {"prompt": ..., "text": ...} for canned.')
+
+    @model_validator(mode="after")
+    def _backend_of_openai(self) -> Self:
+        if self.engine == "openai" and self.backend_url is None:
+            raise ValueError("GENERATOR_ENGINE=openai needs GENERATOR_BACKEND_URL")
+        return self

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 from plumbline_contracts.generator import Model
-from plumbline_kit import hub
-from plumbline_kit.artifacts import SCHEME, ArtifactStore, digest
+from plumbline_kit import artifacts
 from plumbline_kit.errors import ProblemError
 from transformers import (
     AutoModelForCausalLM,
@@ -20,8 +19,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from .folders import ModelFolders
+
 log = logging.getLogger(__name__)
-State = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LoadedModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     sha256: str
-    state: State
+    state: artifacts.State
     eos: frozenset[int]
     most_tokens: int | None
     vocabulary: int
@@ -39,15 +39,12 @@ class LoadedModel:
 
 
 class Shelf:
-    """At most `room` models of two places: a folder that mirrors the hub, and the artifact store."""
+    """At most `room` models in memory."""
 
-    def __init__(self, models: Path, artifacts: Path, *, download: bool, room: int, dtype: str) -> None:
-        self._models, self._store = models, ArtifactStore(artifacts)
-        self._download, self._room, self._dtype = download, room, getattr(torch, dtype)
+    def __init__(self, folders: ModelFolders, *, room: int, dtype: str) -> None:
+        self._folders, self._room, self._dtype = folders, room, getattr(torch, dtype)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._loaded: OrderedDict[Path, LoadedModel] = OrderedDict()
-        self._downloaded: dict[str, Path] = {}
-        self._digests: dict[tuple[Path, State], str] = {}
         self._lock = asyncio.Lock()
 
     async def take(self, reference: str) -> LoadedModel:
@@ -57,17 +54,11 @@ class Shelf:
 
     def available(self) -> list[Model]:
         """Every model that needs no download."""
-        folders = {name: self._models / name for name in hub.names(self._models)}
-        folders |= {SCHEME + folder.name: folder for folder in sorted(self._store.root.glob("[!.]*"))}
-        return [
-            Model(name=name, loaded=folder in self._loaded)
-            for name, folder in folders.items()
-            if (folder / "config.json").is_file()
-        ]
+        return [Model(name=name, loaded=folder in self._loaded) for name, folder in self._folders.available().items()]
 
     def _take(self, reference: str) -> LoadedModel:
-        folder = self._find(reference)
-        state = _state(folder)
+        folder = self._folders.find(reference)
+        state = artifacts.state(folder)
         found = self._loaded.pop(folder, None)
         if found is None or found.state != state:
             found = None  # a changed folder's old weights go before the new ones come
@@ -77,21 +68,7 @@ class Shelf:
         self._loaded[folder] = found
         return found
 
-    def _find(self, reference: str) -> Path:
-        if not reference.startswith(SCHEME):
-            if reference not in self._downloaded:
-                folder = hub.locate(reference, self._models, "model", download=self._download)
-                if folder.is_relative_to(self._models):
-                    return folder
-                self._downloaded[reference] = folder  # one revision for as long as the service runs
-            return self._downloaded[reference]
-        try:
-            return self._store.find(reference)
-        except ProblemError as error:
-            have = ", ".join(model.name for model in self.available()) or "none"
-            raise ProblemError(422, "unknown-model", f"{error.detail} The models here: {have}.") from error
-
-    def _load(self, reference: str, folder: Path, state: State) -> LoadedModel:
+    def _load(self, reference: str, folder: Path, state: artifacts.State) -> LoadedModel:
         try:
             model, tokenizer = _read(folder, self._dtype)
         except Exception as error:  # a folder of unknown origin can be broken in any way
@@ -101,12 +78,10 @@ class Shelf:
         eos = _eos(model, tokenizer)
         # Decoding comes from the request alone, never from what a model's folder proposes.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        if (folder, state) not in self._digests:
-            self._digests[folder, state] = digest(folder)[0]
         return LoadedModel(
             model=model.to(self.device).eval(),
             tokenizer=tokenizer,
-            sha256=self._digests[folder, state],
+            sha256=self._folders.digests.of(folder),
             state=state,
             eos=eos,
             most_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", None),
@@ -133,8 +108,3 @@ def _eos(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozense
     given = model.generation_config.eos_token_id if model.generation_config else None
     ids = given if isinstance(given, list) else [given]
     return frozenset(id for id in [*ids, tokenizer.eos_token_id] if id is not None)
-
-
-def _state(folder: Path) -> State:
-    files = [(file.relative_to(folder).as_posix(), file.stat()) for file in folder.rglob("*") if file.is_file()]
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files))

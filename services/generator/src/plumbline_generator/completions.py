@@ -1,0 +1,134 @@
+"""One OpenAI-compatible server, asked for one completion at a time; its failures told apart."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
+from openai.types import Completion, Model
+from openai.types.chat import ChatCompletion
+from plumbline_kit.errors import ProblemError
+
+from .failures import Refused
+from .settings import Settings
+
+_BUSY_OR_AWAY = frozenset({429, 502, 503})  # not taken; 502 comes from what stands before the server
+_TOO_SLOW = 504  # from what stands before the server, which took it
+_NOT_TAKEN = frozenset({"ConnectTimeout", "PoolTimeout"})  # by name: releases of openai differ in whose httpx they use
+_NOT_THERE = frozenset({404, 405})
+_NOT_ALLOWED = frozenset({401, 403})
+_MAY_PASS = frozenset({408, 409, 424})  # and every 5xx that is left: taken, and failed
+_ASK_AGAIN_S, _MENDED_BY_PEOPLE_S = 5, 30
+
+
+class Completions:
+    """Raises Refused for what is the prompt's own fault, and a problem for what is everybody's.
+
+    `backend-unavailable` passes by waiting, `backend-refused` when a person mends a setting, `backend-timeout` perhaps
+    never: a completion that takes too long every time must not be repeated for ever.
+    """
+
+    def __init__(self, config: Settings) -> None:
+        assert config.backend_url is not None
+        key = config.backend_api_key
+        self._url = config.backend_url.rstrip("/")
+        self._slots = asyncio.Semaphore(config.backend_concurrency)
+        self._client = AsyncOpenAI(
+            base_url=self._url,
+            api_key="none" if key is None else key.get_secret_value(),
+            timeout=config.backend_timeout_seconds,
+            max_retries=config.backend_retries,  # with backoff, after the time that Retry-After names
+        )
+        self._hasty = self._client.with_options(max_retries=0, timeout=5)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def models(self) -> list[Model]:
+        """What the server lists."""
+        try:
+            return list((await self._hasty.models.list()).data or [])
+        except (APIError, ValueError) as error:
+            if isinstance(error, APIStatusError) and error.status_code in _NOT_ALLOWED:
+                raise _not_allowed(error) from error
+            raise _unavailable(f"it does not answer GET /models: {_words(error)}") from error
+
+    async def about(self, path: str | None) -> dict[str, Any]:
+        """What the server tells of itself at a path beside its API; empty where it has no such path.
+
+        That it cannot tell now must not be taken for that: what it tells decides on what is asked of it.
+        """
+        if path is None:
+            return {}
+        try:
+            told = await self._hasty.get(f"{self._url.removesuffix('/v1')}/{path}", cast_to=object)
+        except (APIError, ValueError) as error:
+            if isinstance(error, APIStatusError) and error.status_code in _NOT_THERE:
+                return {}
+            raise _unavailable(f"it does not answer GET {path}: {_words(error)}") from error
+        return told if isinstance(told, dict) else {}
+
+    async def text(self, prompt: str, model: str, parameters: dict[str, Any]) -> Completion:
+        answer = await self._ask(self._client.completions.create, prompt=prompt, model=model, **parameters)
+        if not isinstance(answer, Completion):
+            raise Refused(f"The server answered no completion: {str(answer)[:200]!r}")
+        return answer
+
+    async def chat(self, messages: list[Any], model: str, parameters: dict[str, Any]) -> ChatCompletion:
+        create = self._client.chat.completions.create
+        answer = await self._ask(create, messages=messages, model=model, **parameters)
+        if not isinstance(answer, ChatCompletion):
+            raise Refused(f"The server answered no chat completion: {str(answer)[:200]!r}")
+        return answer
+
+    async def _ask(self, create: Callable[..., Awaitable[Any]], **parameters: Any) -> Any:
+        try:
+            async with self._slots:
+                return await create(**parameters)
+        except APIConnectionError as error:
+            taken = isinstance(error, APITimeoutError) and type(error.__cause__).__name__ not in _NOT_TAKEN
+            raise (_too_slow if taken else _unavailable)(_words(error)) from error
+        except APIStatusError as error:
+            raise await self._told_apart(error) from error
+        except (APIError, ValueError) as error:
+            raise Refused(f"The server's answer cannot be read: {_words(error)}") from error
+
+    async def _told_apart(self, error: APIStatusError) -> Exception:
+        if error.status_code in _BUSY_OR_AWAY:
+            return _unavailable(_words(error))
+        if error.status_code == _TOO_SLOW:
+            return _too_slow(_words(error))
+        if error.status_code in _NOT_ALLOWED:
+            return _not_allowed(error)
+        if error.status_code == 404:
+            return ProblemError(422, "backend-refused", f"The inference server does not have it: {_words(error)}")
+        if error.status_code >= 500 or error.status_code in _MAY_PASS:
+            await self.models()  # when this fails, it is the server that is ill, not the prompt
+        return Refused(f"The server answered {_words(error)}")
+
+
+def _unavailable(detail: str) -> ProblemError:
+    detail = f"The inference server is away or busy: {detail}"
+    return ProblemError(503, "backend-unavailable", detail, retry_after=_ASK_AGAIN_S)
+
+
+def _too_slow(detail: str) -> ProblemError:
+    """A status that is tried a few times: the server took the request and did not finish it."""
+    detail = f"The inference server took a completion and did not end it in time: {detail}"
+    return ProblemError(504, "backend-timeout", f"{detail} GENERATOR_BACKEND_TIMEOUT_SECONDS is how long we wait.")
+
+
+def _not_allowed(error: APIStatusError) -> ProblemError:
+    """A status to wait at: when the key is mended, nothing is lost."""
+    detail = f"The inference server refuses GENERATOR_BACKEND_API_KEY: {_words(error)}"
+    return ProblemError(503, "backend-refused", detail, retry_after=_MENDED_BY_PEOPLE_S)
+
+
+def _words(error: Exception) -> str:
+    """What the server said, or what happened instead."""
+    if not isinstance(error, APIStatusError):
+        return f"{type(error).__name__}: {str(error.__cause__ or '') or error}"
+    said = error.body
+    if isinstance(said, dict):
+        said = said.get("message") or said.get("detail") or said
+    return f"{error.status_code}: {str(said)[:500]}"

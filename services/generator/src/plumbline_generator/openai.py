@@ -1,0 +1,122 @@
+"""Models behind an OpenAI-compatible inference server: vLLM, SGLang, llama.cpp, TGI, or another."""
+
+import asyncio
+from typing import Any
+
+from openai.types import Completion
+from openai.types.chat import ChatCompletion
+from plumbline_contracts import generator as contract
+from plumbline_contracts.generator import (
+    Decoding,
+    FinishReason,
+    Generation,
+    GenerationRequest,
+    ModelReference,
+    Prompt,
+)
+from plumbline_kit.errors import ProblemError
+from pydantic import TypeAdapter, ValidationError
+
+from .completions import Completions
+from .dialects import Dialect, dialect_of
+from .failures import PREFIX_WITH_MESSAGES, Refused, failed
+from .settings import Settings
+from .stopping import cut
+
+Answer = Completion | ChatCompletion
+_ENDS = {"length": FinishReason.LENGTH, "stop_sequence": FinishReason.STOP_STRING}
+_REFERENCE: TypeAdapter[str] = TypeAdapter(ModelReference)
+
+
+class OpenAIServer:
+    def __init__(self, config: Settings) -> None:
+        self._completions = Completions(config)
+
+    async def close(self) -> None:
+        await self._completions.close()
+
+    async def served(self) -> dict[str, Dialect]:
+        """The models that the server lists, and how to speak with it; else a problem that says why there is no list.
+
+        One whose name no request can hold, such as a path, is left out.
+        """
+        return {model.id: dialect_of(model) for model in await self._completions.models() if _nameable(model.id)}
+
+    async def generate(self, request: GenerationRequest, dialect: Dialect) -> contract.GenerationResponse:
+        """Complete every prompt. An outage that one of them meets ends the others: the request is to be repeated."""
+        about = await self._completions.about(dialect.about)
+        if (fault := dialect.refusal(request.decoding, about)) is not None:
+            raise ProblemError(422, "unsupported-decoding", fault)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._generation(request, one, dialect)) for one in request.prompts]
+        except ExceptionGroup as problems:
+            raise problems.exceptions[0] from problems
+        fingerprints = [fingerprint for _, fingerprint in (task.result() for task in tasks) if fingerprint]
+        return contract.GenerationResponse(
+            generations=[task.result()[0] for task in tasks],
+            model=request.model,
+            weights_sha256=None,
+            engine=f"openai:{dialect.name or 'unknown'}",
+            engine_version=str(about.get("version") or next(iter(fingerprints), "unknown")),
+        )
+
+    async def _generation(
+        self, request: GenerationRequest, prompt: Prompt, dialect: Dialect
+    ) -> tuple[Generation, str | None]:
+        """The result of one prompt, and the server's build where the answer names it."""
+        try:
+            answer = await self._answer(request, prompt, dialect)
+            return read(answer, prompt.id, request.decoding, dialect), answer.system_fingerprint
+        except Refused as error:
+            return failed(prompt.id, 0, str(error)), None
+        except ValidationError as error:
+            fault = error.errors()[0]
+            return failed(prompt.id, 0, f"The server's answer has a wrong {fault['loc'][0]}: {fault['msg']}."), None
+
+    async def _answer(self, request: GenerationRequest, prompt: Prompt, dialect: Dialect) -> Answer:
+        model = dialect.asked_as or request.model
+        parameters = dialect.parameters(request.decoding, prompt.id)
+        if prompt.messages is None:
+            return await self._completions.text(request.prefix + (prompt.text or ""), model, parameters)
+        if request.prefix:
+            raise Refused(PREFIX_WITH_MESSAGES)
+        messages = [message.model_dump() for message in prompt.messages]
+        return await self._completions.chat(messages, model, parameters)
+
+
+def _nameable(name: str) -> bool:
+    try:
+        return bool(_REFERENCE.validate_python(name))
+    except ValidationError:
+        return False
+
+
+def read(answer: Answer, id: str, decoding: Decoding, dialect: Dialect) -> Generation:
+    """The one choice of an answer; Refused where it is not there or not counted."""
+    if not answer.choices or answer.usage is None:
+        raise Refused(f"The server's answer lacks a {'count of tokens' if answer.choices else 'choice'}.")
+    choice: Any = answer.choices[0]
+    written = choice.text if isinstance(answer, Completion) else choice.message.content
+    stopped_by = getattr(choice, dialect.stopped_by, None) if dialect.stopped_by else None
+    raw_text = (written or "") + (stopped_by if isinstance(stopped_by, str) else "")
+    text, stopped = cut(raw_text, decoding.stop)
+    reason = FinishReason.STOP_STRING if stopped else _reason(choice.finish_reason, decoding, dialect)
+    return Generation(
+        id=id,
+        text=text,
+        raw_text=raw_text,
+        finish_reason=reason,
+        prompt_tokens=answer.usage.prompt_tokens,
+        completion_tokens=answer.usage.completion_tokens,
+        cause=f"The server ended it for {choice.finish_reason!r}." if reason == FinishReason.ERROR else None,
+    )
+
+
+def _reason(told: str, decoding: Decoding, dialect: Dialect) -> FinishReason:
+    """Why a text ended that holds no stop string."""
+    if told != "stop":
+        return _ENDS.get(told, FinishReason.ERROR)  # a content filter, an abort
+    # A server that cuts the stop string off and does not name it leaves it open; most often it was one.
+    hidden = decoding.stop and dialect.stopped_by is None and not dialect.tells_stop
+    return FinishReason.STOP_STRING if hidden else FinishReason.EOS

@@ -1,0 +1,99 @@
+"""Models of an inference server are asked there; all others run on the engine in this process, loaded when needed."""
+
+import asyncio
+from collections.abc import Callable
+
+from plumbline_contracts import generator as contract
+from plumbline_contracts.common import Info
+from plumbline_contracts.generator import GenerationRequest
+from plumbline_kit.artifacts import SCHEME
+from plumbline_kit.errors import ProblemError
+
+from . import __version__
+from .dialects import Dialect
+from .folders import ModelFolders
+from .openai import OpenAIServer
+
+_MENDED_BY_PEOPLE_S = 30
+
+
+class RoutedGenerator:
+    """`load_local` is called once, when a model that the server does not have is first asked for: torch is large.
+
+    A model that the server once listed is never run here: an experiment must not change its engine in the middle.
+    """
+
+    def __init__(
+        self, server: OpenAIServer, folders: ModelFolders, load_local: Callable[[], contract.Generator]
+    ) -> None:
+        self._server, self._folders, self._load_local = server, folders, load_local
+        self._seen = set[str]()
+        self._local: contract.Generator | None = None
+        self._loading = asyncio.Lock()
+
+    async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
+        ours = request.model.startswith(SCHEME)  # trained weights, which need no server
+        served = {} if ours else await self._served()
+        if request.model in served:
+            return await self._server.generate(request, served[request.model])
+        if request.model in self._seen and not ours:
+            raise _disappeared(request.model, list(served))
+        return await (await self._engine(request.model, list(served))).generate(request)
+
+    async def models(self) -> contract.Models:
+        served = await self._served()
+        if self._local is None:
+            here = await asyncio.to_thread(self._folders.available)
+            local = [contract.Model(name=name, loaded=False) for name in here]
+        else:
+            local = (await self._local.models()).models
+        there = [contract.Model(name=name, loaded=True) for name in served]
+        return contract.Models(models=there + [model for model in local if model.name not in self._seen])
+
+    async def check(self) -> None:
+        """Return when the server lists its models and weights can be fetched; else the problem that says why not."""
+        await self._served()
+        await asyncio.to_thread(self._folders.check)
+
+    def info(self) -> Info:
+        return Info(
+            contract=f"{contract.NAME}/{contract.VERSION}",
+            implementation="openai",
+            version=__version__,
+            model="named in each request",
+            revision=None,
+            description="Models of an OpenAI-compatible inference server; all others on transformers in this process.",
+        )
+
+    async def _served(self) -> dict[str, Dialect]:
+        served = await self._server.served()
+        self._seen |= served.keys()
+        return served
+
+    async def _engine(self, reference: str, served: list[str]) -> contract.Generator:
+        async with self._loading:
+            if self._local is None:
+                await asyncio.to_thread(self._find, reference, served)
+                self._local = await asyncio.to_thread(self._load_local)
+        return self._local
+
+    def _find(self, reference: str, served: list[str]) -> None:
+        """Refuse an unknown model before the engine is loaded for it."""
+        try:
+            self._folders.find(reference)
+        except ProblemError as error:
+            if error.kind != "unknown-model":
+                raise
+            raise ProblemError(error.status, error.kind, f"{error.detail} {_has(served)}") from error
+
+
+def _has(served: list[str]) -> str:
+    return f"The inference server has {', '.join(served) or 'none'}."
+
+
+def _disappeared(model: str, served: list[str]) -> ProblemError:
+    detail = (
+        f"The inference server had {model} and lists it no more; it is not run on another engine instead."
+        f" {_has(served)} Serve it there again, or restart the generator to have it run here."
+    )
+    return ProblemError(503, "backend-unavailable", detail, retry_after=_MENDED_BY_PEOPLE_S)

@@ -1,0 +1,180 @@
+"""A scripted inference server: no model, but it speaks as vLLM, SGLang, llama.cpp, TGI or a plain OpenAI server does.
+
+What it writes is made from the prompt, and from the seed where it draws; a token is a word with the space before it.
+`PUT /mode/...` makes it misbehave from then on; `GET /calls` tells what it was asked.
+Run `python inference_server.py PORT [--speaks KIND] [--mode MODE]`.
+"""
+
+import argparse
+import asyncio
+import hashlib
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+MODEL = "org/scripted"
+KINDS = ("vllm", "sglang", "llamacpp", "tgi", "other")
+MODES = (
+    *("ok", "busy", "busy_once", "broken", "denied", "garbled", "empty", "filtered", "uncounted", "missing"),
+    *("slow", "gateway_timeout", "untold", "told_late", "another_model"),
+)
+MOST_TOKENS = 512
+WORDS = ["the", "a", "dog", "tree", "sees", "is", "not", "small", "red", "and", "but", "so", "of", "in", "on", "her"]
+STOPPED_BY = {"vllm": "stop_reason", "sglang": "matched_stop"}
+OWNERS = {"tgi": MODEL, "other": "somebody"}
+
+
+class Server:
+    def __init__(self, speaks: str, mode: str) -> None:
+        self.speaks, self.mode, self.calls = speaks, mode, list[dict[str, Any]]()
+        self.busy, self.busiest = 0, 0
+
+    async def behave(self, request: Request) -> Response:
+        self.mode = request.path_params["mode"]
+        self.calls.clear()
+        self.busiest = 0
+        return JSONResponse({})
+
+    async def told(self, _: Request) -> Response:
+        return JSONResponse(self.calls, headers={"X-Most-At-Once": str(self.busiest)})
+
+    async def models(self, _: Request) -> Response:
+        if self.mode in ("broken", "denied"):
+            return self.error(500 if self.mode == "broken" else 401, self.mode)
+        id = "org/another" if self.mode == "another_model" else MODEL
+        card = {"id": id, "object": "model", "created": 0, "owned_by": OWNERS.get(self.speaks, self.speaks)}
+        return JSONResponse({"object": "list", "data": [card, card | {"id": "/models/a path.gguf"}]})
+
+    async def about(self, request: Request) -> Response:
+        known = {"vllm": "/version", "sglang": "/server_info"}
+        if known.get(self.speaks) != request.url.path:
+            return JSONResponse({"detail": "Not Found"}, 404)
+        if self.mode == "untold":
+            return self.error(503, "starting")
+        if self.mode == "told_late":
+            await asyncio.sleep(6)
+        return JSONResponse({"version": "0.99.0", "enable_deterministic_inference": True})
+
+    async def complete(self, request: Request) -> Response:
+        body = await request.json()
+        self.calls.append(body | {"path": request.url.path, "authorization": request.headers.get("authorization")})
+        prompt = body.get("prompt")
+        if prompt is None:
+            prompt = "".join(f"<{message['role']}>{message['content']}\n" for message in body["messages"])
+        self.busy += 1
+        self.busiest = max(self.busiest, self.busy)
+        try:
+            return await self.misbehave(prompt) or self.refuse(body, prompt) or self.answer(body, prompt)
+        finally:
+            self.busy -= 1
+
+    async def misbehave(self, prompt: str) -> Response | None:
+        match self.mode:
+            case "busy":
+                return self.error(429, "overloaded", {"Retry-After": "1"})
+            case "busy_once" if len(self.calls) == 1:
+                return self.error(503, "overloaded")
+            case "broken":
+                return self.error(500, "out of memory")
+            case "denied":
+                return self.error(401, "Unauthorized")
+            case "missing":
+                return self.error(404, f"The model `{MODEL}` does not exist.")
+            case "gateway_timeout":
+                return self.error(504, "upstream request timeout")
+            case "garbled":
+                return Response('{"choices": [', media_type="application/json")
+            case "empty":
+                return JSONResponse({})
+            case "slow":
+                await asyncio.sleep(1)
+        return self.error(500, "poisoned") if "poison" in prompt else None
+
+    def refuse(self, body: dict[str, Any], prompt: str) -> Response | None:
+        """What the kinds refuse, with their words and statuses."""
+        asked = len(prompt.split())
+        if asked + body["max_tokens"] > MOST_TOKENS:
+            return self.error(
+                422 if self.speaks == "tgi" else 400,
+                f"This model's maximum context length is {MOST_TOKENS} tokens. However, your request has {asked} input"
+                f" tokens plus {body['max_tokens']} 'max_tokens'.",
+            )
+        if not prompt:
+            return self.error(400, "Either prompt or prompt_embeds must be provided and non-empty.")
+        if self.speaks in ("tgi", "other") and len(body.get("stop", [])) > 4:
+            return self.error(422, "`stop` supports up to 4 stop sequences.")
+        if self.speaks == "tgi" and (body["model"] != "tgi" or body.get("top_p") == 1):
+            return self.error(422, "`top_p` must be > 0.0 and < 1.0")
+        return None
+
+    def answer(self, body: dict[str, Any], prompt: str) -> Response:
+        text, ended, stop = write(prompt, body)
+        end_token = ended == "stop" and stop is None
+        usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split()) + end_token}
+        choice: dict[str, Any] = {"index": 0, "finish_reason": ended, "logprobs": None}
+        if self.speaks == "tgi" and stop is not None:
+            choice["finish_reason"] = "stop_sequence"
+        elif stop is not None:
+            text = text[: -len(stop)]
+        if self.speaks in STOPPED_BY:
+            choice[STOPPED_BY[self.speaks]] = stop
+        if self.mode == "filtered":
+            choice["finish_reason"] = "content_filter"
+        chat = "messages" in body
+        choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        answer: dict[str, Any] = {"id": "1", "created": 0, "model": MODEL, "choices": [choice]}
+        answer["object"] = "chat.completion" if chat else "text_completion"
+        if self.mode != "uncounted":
+            answer["usage"] = usage | {"total_tokens": sum(usage.values())}
+        if self.speaks in ("llamacpp", "tgi"):
+            answer["system_fingerprint"] = "b6000-abc"
+        return JSONResponse(answer)
+
+    def error(self, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+        if self.speaks == "tgi":
+            return JSONResponse({"error": message, "error_type": "validation"}, status, headers)
+        kind = {400: "BadRequestError", 401: "Unauthorized", 404: "NotFoundError"}.get(status, "InternalServerError")
+        body = {"message": message, "type": kind, "param": None, "code": status}
+        return JSONResponse({"error": body}, status, headers)
+
+
+def write(prompt: str, body: dict[str, Any]) -> tuple[str, str, str | None]:
+    """The text, why it ended in OpenAI's words, and the stop string at its end if one did it."""
+    drawn = body["seed"] if body["temperature"] > 0 else 0
+    bytes_ = b"".join(hashlib.sha512(f"{drawn}:{prompt}:{round}".encode()).digest() for round in range(4))
+    words = [" " + WORDS[byte % len(WORDS)] for byte in bytes_[: 20 + bytes_[0] % 200]]
+    text = ""
+    for word in words[: body["max_tokens"]]:
+        text += word
+        for stop in body.get("stop", []):
+            if (position := text.find(stop)) >= 0:
+                return text[: position + len(stop)], "stop", stop
+    return text, "length" if len(words) >= body["max_tokens"] else "stop", None
+
+
+def create(speaks: str, mode: str) -> Starlette:
+    server = Server(speaks, mode)
+    return Starlette(
+        routes=[
+            Route("/mode/{mode}", server.behave, methods=["PUT"]),
+            Route("/calls", server.told),
+            Route("/v1/models", server.models),
+            Route("/v1/completions", server.complete, methods=["POST"]),
+            Route("/v1/chat/completions", server.complete, methods=["POST"]),
+            Route("/{path}", server.about),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--speaks", choices=KINDS, default="vllm")
+    parser.add_argument("--mode", choices=MODES, default="ok")
+    asked = parser.parse_args()
+    app = create(asked.speaks, asked.mode)
+    uvicorn.run(app, host="127.0.0.1", port=asked.port, log_level="error", timeout_graceful_shutdown=1)

@@ -1,0 +1,79 @@
+"""A real inference server: `transformers serve` on the tiny model writes what the local engine writes."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from .conftest import Process, Run
+from .test_generator_local import TEMPLATE, TEXTS
+from .test_generator_openai import before, generations, post, problem
+
+MODEL = "org/tiny"
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with an end token and a chat template, where a hub cache and a models folder both have it."""
+    cache = tmp_path_factory.mktemp("hub") / "hub" / "models--org--tiny"
+    snapshot = cache / "snapshots" / "0"
+    shutil.copytree(tiny_model, snapshot)
+    tokenizer = AutoTokenizer.from_pretrained(snapshot)
+    tokenizer.add_special_tokens({"eos_token": "Q"})
+    tokenizer.save_pretrained(snapshot)
+    (snapshot / "generation_config.json").write_text(json.dumps({"eos_token_id": tokenizer.eos_token_id}))
+    (snapshot / "chat_template.jinja").write_text(TEMPLATE)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0")
+    (cache.parent / "org").mkdir()
+    (cache.parent / "org" / "tiny").symlink_to(snapshot)
+    return cache.parent
+
+
+@pytest.fixture(scope="module")
+def peer(run: Run, folder: Path) -> Process:
+    script = str(Path(sys.executable).parent / "transformers")
+    options = ["--host", "127.0.0.1", "--port", "{port}", "--device", "cpu", "--dtype", "float32"]
+    return run(script, "serve", *options, HF_HOME=str(folder.parent), HF_HUB_OFFLINE="1")
+
+
+@pytest.fixture(scope="module")
+def there(peer: Process, serve: Run) -> Process:
+    return before(peer, serve)
+
+
+@pytest.fixture(scope="module")
+def here(serve: Run, folder: Path) -> Process:
+    return serve(MODELS_DIR=folder, THREADS=1)
+
+
+def test_it_is_listed_and_ready(there: Process) -> None:
+    assert there.get("/readyz").is_success
+    assert there.get("/v1/models").json() == {"models": [{"name": MODEL, "loaded": True}]}
+
+
+def test_greedy_texts_their_ends_and_their_counts_are_those_of_the_local_engine(here: Process, there: Process) -> None:
+    ends = set()
+    for decoding in ({}, {"stop": ["e", "never"]}, {"stop": ["never", "never more"]}, {"max_new_tokens": 100}):
+        expected = generations(here, *TEXTS, model=MODEL, **decoding)
+        found = generations(there, *TEXTS, model=MODEL, **decoding)
+        for mine, theirs in zip(expected, found, strict=True):
+            assert theirs | {"finish_reason": ""} == mine | {"finish_reason": ""}
+            # This server is not known to tell a stop string from an end token.
+            assert theirs["finish_reason"] in (mine["finish_reason"], "stop_string" if "stop" in decoding else "")
+        ends |= {one["finish_reason"] for one in found}
+    assert ends == {"length", "stop_string", "eos"}
+
+
+def test_messages_go_through_the_models_template_there(here: Process, there: Process) -> None:
+    prompts = [{"id": "1", "messages": [{"role": "user", "content": "Name three."}]}]
+    body = {"model": MODEL, "prompts": prompts, "decoding": {"max_new_tokens": 24}}
+    expected, found = (service.post("/v1/generations", json=body).json()["generations"] for service in (here, there))
+    assert found == expected
+
+
+def test_what_it_does_not_take_is_refused_before_it_is_asked(there: Process) -> None:
+    assert problem(post(there, "a", model=MODEL, top_k=3)) == (422, "unsupported-decoding")
