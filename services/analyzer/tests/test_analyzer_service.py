@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from plumbline_analyzer.statistical import StatisticalAnalyzer
 from plumbline_contracts.analyzer import AnalysisRequest, ArmLabel, DetectionItem, DetectionRequest, Detector
-from plumbline_kit.artifacts import ArtifactStore
 from plumbline_kit.errors import ProblemError
+from plumbline_kit.folder_store import FolderStore
 
 HOSTILE = """</div></details><script>alert(1)</script><img src=x onerror="alert(2)"> {{ 7 * 7 }} {% raw %} &lt;b&gt;"""
 
@@ -17,8 +17,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "artifacts")
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ async def test_readiness_is_a_writable_store(analyzer, identifier, tmp_path) -> 
     await analyzer.check()
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ProblemError) as caught:
-        await StatisticalAnalyzer(identifier, ArtifactStore(tmp_path / "file" / "store"), 1).check()
+        await StatisticalAnalyzer(identifier, FolderStore(tmp_path / "file" / "store"), 1).check()
     assert caught.value.status == 503
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit.folder_store import FolderStore
 
 PATIENCE_S = 180.0
 ENDED = {"completed", "failed", "cancelled"}
@@ -26,10 +26,10 @@ class World:
     """What all services of a test session share: a model folder `tiny` and an artifact store."""
 
     root: Path
-    store: ArtifactStore = field(init=False)
+    store: FolderStore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = ArtifactStore(self.root / "artifacts")
+        self.store = FolderStore(self.root / "artifacts")
 
     def data(self, rows: list[Any], name: str = "rows") -> dict[str, Any]:
         content = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)

@@ -7,7 +7,7 @@ from anyio import to_thread
 from plumbline_contracts import analyzer as contract
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
-from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit.artifacts import open_store
 
 from .detectors.language import LanguageIdentifier
 from .settings import Settings
@@ -20,7 +20,7 @@ def main() -> None:
     @asynccontextmanager
     async def load() -> AsyncIterator[Service]:
         identifier = await to_thread.run_sync(LanguageIdentifier, config.languages)
-        yield StatisticalAnalyzer(identifier, ArtifactStore(config.artifacts_dir), config.workers)
+        yield StatisticalAnalyzer(identifier, open_store(config), config.workers)
 
     app.serve(contract, load, config)
 

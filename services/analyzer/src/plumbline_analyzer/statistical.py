@@ -1,12 +1,9 @@
 """The analyzer: detectors and statistics in worker threads, one report per analysis in the artifact store."""
 
-import os
-
 from anyio import CapacityLimiter, to_thread
 from plumbline_contracts import analyzer as contract
 from plumbline_contracts.common import Info
 from plumbline_kit.artifacts import ArtifactStore
-from plumbline_kit.errors import ProblemError
 
 from . import __version__, detectors, findings, observations, report
 from .aggregate import Aggregate
@@ -46,15 +43,8 @@ class StatisticalAnalyzer:
         )
 
     async def check(self) -> None:
-        """Raises the problem `artifacts-not-writable` (503) when reports cannot be stored."""
-        root = self._store.root
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            writable = os.access(root, os.W_OK | os.X_OK)
-        except OSError:
-            writable = False
-        if not writable:
-            raise ProblemError(503, "artifacts-not-writable", f"Reports cannot be written to {root}.")
+        """Raises a problem with status 503 when reports cannot be stored."""
+        await to_thread.run_sync(self._store.check)
 
     def info(self) -> Info:
         return Info(

@@ -12,14 +12,14 @@ from plumbline_kit.errors import ProblemError
 from . import history
 from .jobs import JobFolder
 from .models import find
+from .outages import patiently
 from .rows import Row
 from .settings import Plan
 
 _EVENTS = 10
 
 
-def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Row]) -> Artifact:
-    store = ArtifactStore(plan.artifacts_dir)
+def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Row], store: ArtifactStore) -> Artifact:
     chosen = request.hyperparameters
     batches = math.ceil(len(data) / chosen.batch_size)
     total = math.ceil(chosen.epochs * math.ceil(batches / chosen.gradient_accumulation_steps))
@@ -28,9 +28,12 @@ def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Ro
         history.append(folder.history, TrainingState.RUNNING, progress)
         time.sleep(plan.dry_run_s / _EVENTS)
     try:
-        return store.put(find(request.model, plan), folder.path.name)
+        base = patiently(lambda: find(request.model, plan, store))
     except ProblemError as error:
+        if error.status == 503:
+            raise
         marker = {"dry_run": True, "model": request.model, "cause": error.detail}
-        folder.final.mkdir()
-        (folder.final / "dry_run.json").write_text(json.dumps(marker, indent=1) + "\n")
-        return store.put(folder.final, folder.path.name)
+        base = folder.final
+        base.mkdir()
+        (base / "dry_run.json").write_text(json.dumps(marker, indent=1) + "\n")
+    return patiently(lambda: store.put(base, folder.path.name))

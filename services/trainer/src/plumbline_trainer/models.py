@@ -8,8 +8,16 @@ from plumbline_kit.artifacts import SCHEME, ArtifactStore
 from .settings import Plan
 
 
-def find(reference: str, plan: Plan) -> Path:
+def find(reference: str, plan: Plan, store: ArtifactStore) -> Path:
     """The folder of a model; else the problem `unknown-artifact` or `unknown-model`."""
     if reference.startswith(SCHEME):
-        return ArtifactStore(plan.artifacts_dir).find(reference)
+        return store.find(reference)
     return hub.locate(reference, plan.models_dir, "model", download=plan.hub)
+
+
+def require(reference: str, plan: Plan, store: ArtifactStore) -> None:
+    """The problem `unknown-artifact` or `unknown-model` when it is known to be nowhere; downloads nothing."""
+    if reference.startswith(SCHEME):
+        store.require(reference)
+    elif not plan.hub or hub.local(reference, plan.models_dir):
+        hub.locate(reference, plan.models_dir, "model", download=False)

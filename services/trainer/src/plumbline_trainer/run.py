@@ -11,11 +11,14 @@ from pathlib import Path
 
 from plumbline_contracts.common import Artifact
 from plumbline_contracts.trainer import TrainingRequest
-from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit import settings
+from plumbline_kit.artifacts import open_store
+from plumbline_kit.settings import StoreSettings
 
 from . import checkpoints, rows
 from .causes import of_error
 from .jobs import JobFolder, Outcome, write
+from .outages import patiently
 from .settings import Plan
 
 log = logging.getLogger(__name__)
@@ -52,13 +55,15 @@ def _end_with_service() -> None:
 def _train(folder: JobFolder) -> Artifact:
     request = TrainingRequest.model_validate_json(folder.request.read_bytes())
     plan = Plan.model_validate_json(folder.plan.read_bytes())
+    # From the environment and not from the plan, because a plan is a file and keys are secrets.
+    store = open_store(settings.load(StoreSettings))
     # Before torch is imported, so that a wrong line is told at once.
-    data = rows.read(request.data, request.method, ArtifactStore(plan.artifacts_dir))
+    data = patiently(lambda: rows.read(request.data, request.method, store))
     if plan.engine == "dry_run":
         from .dry_run import train
     else:
         from .train import train  # imports torch
-    return train(folder, request, plan, data)
+    return train(folder, request, plan, data, store)
 
 
 if __name__ == "__main__":

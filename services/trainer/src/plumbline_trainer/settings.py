@@ -15,7 +15,6 @@ class Plan(BaseModel):
     """How this installation trains, whatever the request; written beside each job for its process to read."""
 
     engine: Engine
-    artifacts_dir: Path
     models_dir: Path
     hub: bool
     checkpoint_steps: int
@@ -41,7 +40,6 @@ class Settings(ServiceSettings):
     def plan(self) -> Plan:
         return Plan(
             engine=self.engine,
-            artifacts_dir=self.artifacts_dir.absolute(),
             models_dir=self.models_dir.absolute(),
             hub=self.hub,
             checkpoint_steps=self.checkpoint_steps,

@@ -20,6 +20,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from . import checkpoints
 from .jobs import JobFolder
 from .models import find
+from .outages import patiently
 from .progress import Progress, diverged
 from .rows import Row
 from .settings import Plan
@@ -28,8 +29,8 @@ log = logging.getLogger(__name__)
 _SHORTEST_LOG_INTERVAL = 0.005  # of all steps: a history has some 200 lines, whatever the training's length
 
 
-def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Row]) -> Artifact:
-    model, tokenizer = _load(request.model, find(request.model, plan))
+def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Row], store: ArtifactStore) -> Artifact:
+    model, tokenizer = _load(request.model, patiently(lambda: find(request.model, plan, store)))
     _check_lengths(data, tokenizer, request.hyperparameters.max_length)
     use_cache = model.config.use_cache
     trainer = _trainer(folder, request, plan, model, tokenizer, Dataset.from_list(data))
@@ -38,7 +39,7 @@ def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Ro
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed[1]))
     trainer.model.config.use_cache = use_cache  # Trainer switches it off, and generation would be slow without
     _save(trainer.model, tokenizer, folder.final, request.hyperparameters)
-    return ArtifactStore(plan.artifacts_dir).put(folder.final, folder.path.name)
+    return patiently(lambda: store.put(folder.final, folder.path.name))
 
 
 def _load(reference: str, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

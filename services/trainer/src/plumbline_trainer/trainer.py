@@ -8,12 +8,12 @@ import anyio
 from anyio.to_thread import run_sync
 from plumbline_contracts import trainer as contract
 from plumbline_contracts.common import Info
-from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit.artifacts import open_store
 from plumbline_kit.errors import ProblemError
 
 from . import __version__
 from .jobs import ENDED, JobStore
-from .models import find
+from .models import require
 from .settings import Engine, Settings
 from .supervisor import Supervisor
 
@@ -27,6 +27,7 @@ _DESCRIPTIONS: dict[Engine, str] = {
 class JobTrainer:
     def __init__(self, settings: Settings, store: JobStore, supervisor: Supervisor) -> None:
         self.settings, self.store, self.supervisor = settings, store, supervisor
+        self.artifacts = open_store(settings)
 
     async def put(self, id: str, request: contract.TrainingRequest) -> contract.Training:
         if not await run_sync(self.store.exists, id):
@@ -42,9 +43,9 @@ class JobTrainer:
 
     def _check_request(self, request: contract.TrainingRequest) -> None:
         """What can be known at once is said at once; digests and lines are checked by the job."""
-        ArtifactStore(self.settings.artifacts_dir).find(request.data.uri)
-        if self.settings.engine == "trl" and not self.settings.hub:
-            find(request.model, self.settings.plan)
+        self.artifacts.require(request.data.uri)
+        if self.settings.engine == "trl":
+            require(request.model, self.settings.plan, self.artifacts)
 
     async def get(self, id: str) -> contract.Training:
         return await run_sync(self._get, id)
@@ -84,6 +85,7 @@ class JobTrainer:
             await run_sync(self._probe)
         except OSError as error:
             raise self._unusable(error) from error
+        await run_sync(self.artifacts.check)
 
     def _probe(self) -> None:
         with tempfile.TemporaryFile(dir=self.store.root) as file:
