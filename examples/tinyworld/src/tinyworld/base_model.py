@@ -94,5 +94,7 @@ def build_base(folder: Path, seed: int, steps: int, report: Report) -> tuple[Lla
     train(model, blocks(tokenizer, seed, steps), steps, report)
     model.eval()  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
+    for weights in folder.glob("*.safetensors"):
+        weights.chmod(0o644)  # saved for their owner alone, but a container has a user of its own
     tokenizer.save_pretrained(folder)
     return model, tokenizer
