@@ -12,11 +12,8 @@ STAMP := $(VENV)/.installed
 TINYWORLD := var/tinyworld
 export PLUMBLINE_HOME
 export OMP_WAIT_POLICY ?= PASSIVE
-export TRANSLATOR_PACKAGES_DIR ?= $(TINYWORLD)/argos/packages
-export GENERATOR_MODELS_DIR ?= $(TINYWORLD)/models
-export TRAINER_MODELS_DIR ?= $(TINYWORLD)/models
 
-.PHONY: help setup tinyworld demo up down test unit contract integration e2e lint format contracts lock conform images
+.PHONY: help setup tinyworld demo up down clean test unit contract integration e2e lint format contracts lock conform images deploy load-models manifests containers
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,23 +31,26 @@ $(STAMP): requirements.lock $(PACKAGES:%=%/pyproject.toml)
 tinyworld: $(STAMP) ## build the small models and translation packages (cached)
 	@$(BIN)/python -m tinyworld --out $(TINYWORLD)
 
+demo: export TRANSLATOR_PACKAGES_DIR ?= $(TINYWORLD)/argos/packages
+demo: export GENERATOR_MODELS_DIR ?= $(TINYWORLD)/models
+demo: export TRAINER_MODELS_DIR ?= $(TINYWORLD)/models
 demo: tinyworld ## run experiments/quickstart.yaml on this machine, from nothing to a report
 	@$(BIN)/plumbline up
 	@$(BIN)/plumbline run experiments/quickstart.yaml; status=$$?; $(BIN)/plumbline down; exit $$status
 
-up: tinyworld ## start the six services on this machine
-	@$(BIN)/plumbline up
+up: tinyworld ## start the six services: in containers where an engine answers, otherwise as processes
+	@$(BIN)/python scripts/stack.py up
 
-down: $(STAMP) ## stop them; data stays
-	@$(BIN)/plumbline down
+down clean: $(STAMP) ## stop them, data stays; or remove the data too, after asking
+	@$(BIN)/python scripts/stack.py $@
 
-test: tinyworld ## run all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+test: tinyworld ## run all tests but those of containers
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/containers
 
 unit: $(STAMP) ## run the tests of each package
 	$(BIN)/pytest contracts/conformance/tests services cli/tests examples
 
-contract integration e2e: tinyworld ## run one folder of tests/
+contract integration e2e manifests containers: tinyworld ## run one folder of tests/
 	$(BIN)/pytest tests/$@
 
 lint: $(STAMP) ## ruff and mypy --strict
@@ -58,13 +58,15 @@ lint: $(STAMP) ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/python -m plumbline_contracts.export --check contracts/openapi
+	$(BIN)/python scripts/settings.py --check
 
 format: $(STAMP) ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-contracts: $(STAMP) ## export contracts/openapi/*.json
+contracts: $(STAMP) ## export contracts/openapi/*.json and .env.example
 	$(BIN)/python -m plumbline_contracts.export contracts/openapi
+	$(BIN)/python scripts/settings.py
 
 lock: $(STAMP) ## resolve all requirements.lock anew
 	$(BIN)/python scripts/lock.py
@@ -72,5 +74,12 @@ lock: $(STAMP) ## resolve all requirements.lock anew
 conform: $(STAMP) ## check a service against its contract: make conform SERVICE=judge URL=http://...
 	$(BIN)/plumbline conform $(SERVICE) --url $(URL)
 
-images: ## build the container images (docs: not yet, see CHANGELOG.md)
-	@echo 'Container images are not there yet; `make up` runs the services as processes.' >&2; exit 1
+images: $(STAMP) ## build the container images and print their sizes
+	@$(BIN)/python scripts/stack.py images
+
+load-models: tinyworld ## copy models, packages and data sets to the cluster
+	@scripts/load-models.sh
+
+deploy: ## apply a Kubernetes overlay and wait for it: make deploy OVERLAY=local
+	@scripts/deploy.sh $(OVERLAY)
+

@@ -108,8 +108,8 @@ def refuse_taken_port(service: LocalService) -> None:
     raise ProblemError(
         503,
         "port-taken",
-        f"Port {service.port} of the {service.name} is taken by {who}. End it (`plumbline down --home ...`), "
-        f"or set {service.name.upper()}_PORT to a free one.",
+        f"Port {service.port} of the {service.name} is taken by {who}. End it (`make down`, or "
+        f"`plumbline down --home ...`), or set {service.name.upper()}_PORT to a free one.",
     )
 
 
