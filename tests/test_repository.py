@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,16 @@ def test_the_kit_knows_no_contract_and_no_word_of_the_domain() -> None:
         assert not of_ours(imported(path), (*allowed, "plumbline_contracts")), path
         assert {one for one in of_ours(imported(path), allowed) if one != "plumbline_contracts"} == set(), path
         assert not words.search(path.read_text()), f"{path}: {words.search(path.read_text())}"
+
+
+@pytest.mark.parametrize("name", SERVICE_NAMES)
+def test_a_service_asks_for_the_parts_of_the_kit_that_it_uses(name: str) -> None:
+    folder = ROOT / "services" / name
+    modules = set[str]().union(*map(imported, (folder / "src").rglob("*.py")))
+    parts = {"hub": "plumbline_kit.hub", "s3": "plumbline_kit.artifacts.open_store"}
+    used = [extra for extra, module in parts.items() if module in modules]
+    expected = f"plumbline-kit[{','.join(used)}]" if used else "plumbline-kit"
+    assert expected in tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
 
 
 def test_contracts_import_no_service_and_conformance_nothing_of_ours() -> None:

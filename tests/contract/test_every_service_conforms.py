@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plumbline_kit.artifacts import ArtifactStore
+from plumbline_kit.folder_store import FolderStore
 
 from tests.services import MODEL_FREE, SERVICES
 from tests.stack import Stack
@@ -31,7 +31,7 @@ def test_service_conforms(stack: Stack, name: str, tmp_path: Path) -> None:
 
 def training(stack: Stack, folder: Path) -> Path:
     """A training request whose data is in the store."""
-    data = ArtifactStore(stack.home / "artifacts").put_bytes(ROWS.encode(), "rows")
+    data = FolderStore(stack.home / "artifacts").put_bytes(ROWS.encode(), "rows")
     request = {
         "method": "sft",
         "model": "any",
