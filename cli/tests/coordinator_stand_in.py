@@ -135,9 +135,21 @@ class StandIn:
         )  # fmt: skip
 
     async def manifest(self, id: str) -> contract.Manifest:
-        self._load(id)
+        submission = contract.Submission.model_validate(self._load(id)["submission"])
+        lines = b"".join(record(n).observation().model_dump_json().encode() + b"\n" for n in range(ITEMS * 2))
         return contract.Manifest(
-            spec={}, services={"judge:judge": self.info()}, rubrics={}, prompts={}, files={}, weights={}
+            source=submission.source,
+            text=submission.spec,
+            spec=parse(submission).model_dump(mode="json"),
+            defaults=[],
+            seeds={},
+            packages={},
+            services={"judge:judge": self.info()},
+            rubrics={},
+            prompts={},
+            files={},
+            weights={},
+            analysis={"data": {"uri": "artifact:o", "sha256": hashlib.sha256(lines).hexdigest(), "bytes": len(lines)}},
         )
 
     async def report(self, id: str) -> str:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from .analyzer import AnalysisResponse, Detection
+from .analyzer import AnalysisResponse, Detection, Observation, ScoreObservation
 from .common import Artifact, Identifier, Info, Request, Response, Sha256, Text, implementation_of, problems
 
 NAME = "coordinator"
@@ -93,15 +93,30 @@ class ExperimentList(Response):
     experiments: list[Experiment] = Field(description="Newest first.")
 
 
-class Manifest(Response):
-    """What an experiment was made of: enough to tell two of them apart."""
+class Default(Response):
+    """A setting that the experiment file left out, and the value that took its place."""
 
+    path: str = Field(examples=["decoding.temperature", "arms[0].prompting"])
+    value: Any
+
+
+class Manifest(Response):
+    """What an experiment was made of: enough to tell two of them apart, and to do one again."""
+
+    source: str = Field(description="Name of the experiment file.")
+    text: str = Field(description="The experiment file as given.")
     spec: dict[str, Any] = Field(description="As resolved, with every default filled in.")
+    defaults: list[Default] = Field(description="What was filled in.")
+    seeds: dict[str, int] = Field(description="Of decoding, analysis and every training.")
+    packages: dict[str, str] = Field(description="Versions of the coordinator and of what it is made of.")
     services: dict[str, Info]
     rubrics: dict[str, dict[str, list[str]]] = Field(description="Judge to rubric to its aspects.")
     prompts: dict[str, str] = Field(description="sha256 of every prompt file used.")
     files: dict[str, str] = Field(description="sha256 of every data file used.")
     weights: dict[str, str] = Field(description="sha256 of the weights of every arm.")
+    analysis: dict[str, Any] | None = Field(
+        description="The AnalysisRequest as sent, with the digest of the observations; null before the analysis."
+    )
 
 
 class Check(Response):
@@ -140,6 +155,27 @@ class ResponseRecord(Response):
     completion_tokens: int | None
     detections: list[Detection]
     judgments: list[RecordedJudgment]
+
+    def observation(self) -> Observation:
+        """What the analyzer is told of it."""
+        return Observation(
+            item=self.item,
+            arm=self.arm,
+            language=self.language,
+            category=self.category,
+            instruction=self.instruction or "",
+            response=self.raw_response,
+            missing=self.missing,
+            finish_reason=self.finish_reason,
+            completion_tokens=self.completion_tokens,
+            detections=self.detections,
+            scores=[
+                ScoreObservation(
+                    judge=one.judge, rubric=one.rubric, aspect=one.aspect, score=one.score, missing=one.missing
+                )
+                for one in self.judgments
+            ],
+        )
 
 
 class ResponsePage(Response):

@@ -177,3 +177,14 @@ def local_paths(document: Any) -> list[str]:
         elif isinstance(node, list):
             stack += reversed(node)
     return list(found)
+
+
+def leaves(document: Any, path: str = "") -> dict[str, Any]:
+    """Every value of a document by its path, such as `arms[0].prompting`; an empty list or mapping is a value."""
+    if isinstance(document, dict) and document:
+        parts = [(f"{path}.{key}" if path else str(key), value) for key, value in document.items()]
+    elif isinstance(document, list) and document:
+        parts = [(f"{path}[{index}]", value) for index, value in enumerate(document)]
+    else:
+        return {path: document}
+    return {found: leaf for inner, value in parts for found, leaf in leaves(value, inner).items()}

@@ -6,7 +6,7 @@ from functools import partial
 from plumbline_contracts import analyzer
 from plumbline_contracts.common import Artifact, Info
 
-from .records import Records, keys, observation
+from .records import Records, keys
 from .run import Run
 from .stages.train import used_trainings
 from .waiting import Tell, patiently
@@ -24,10 +24,8 @@ async def analyze(run: Run, tell: Tell) -> None:
 def _request(run: Run) -> analyzer.AnalysisRequest:
     row = run.store.get(run.id)
     manifest = dict(row.manifest)
-    manifest["weights"] = _weights(run)
-    run.store.complete(run.id, manifest)
     services = {name: Info(**info) for name, info in manifest["services"].items()}
-    return analyzer.AnalysisRequest(
+    request = analyzer.AnalysisRequest(
         experiment=run.id,
         title=run.spec.name,
         arms=[_arm(run, name) for name in (arm.name for arm in run.spec.arms)],
@@ -37,12 +35,15 @@ def _request(run: Run) -> analyzer.AnalysisRequest:
         data=_observations(run),
         notes=[run.spec.description] if run.spec.description else [],
     )
+    told = {"weights": _weights(run), "analysis": request.model_dump(mode="json")}
+    run.store.complete(run.id, manifest | told)
+    return request
 
 
 def _observations(run: Run) -> Artifact:
     everything = keys(run)
     records = Records(run, {f"{arm}/{item.language}" for arm, item in everything})
-    lines = [observation(records.record(arm, item)).model_dump_json() for arm, item in everything]
+    lines = [records.record(arm, item).observation().model_dump_json() for arm, item in everything]
     return run.artifacts.put_bytes(("\n".join(lines) + "\n").encode(), f"observations-{run.id[:80]}")
 
 

@@ -5,12 +5,11 @@ from functools import partial
 
 from plumbline_contracts import analyzer, generator, judge, trainer, translator
 from plumbline_contracts.common import Info
-from plumbline_contracts.coordinator import Manifest
-from plumbline_contracts.experiment import DataSource, JudgeChoice
+from plumbline_contracts.experiment import JudgeChoice
 from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
-from . import judges
+from . import judges, provenance
 from .items import read_items
 from .run import Run
 from .stages.train import used_trainings
@@ -30,7 +29,7 @@ async def prepare(run: Run, tell: Tell) -> None:
     # The artifact store may be away, as a service may.
     items = await patiently(partial(asyncio.to_thread, read_items, run.spec, run.files, run.sources), tell)
     await asyncio.to_thread(run.store.add_items, run.id, items)
-    manifest = await patiently(partial(asyncio.to_thread, _manifest, run, services, rubrics), tell)
+    manifest = await patiently(partial(asyncio.to_thread, provenance.manifest, run, services, rubrics), tell)
     await asyncio.to_thread(run.store.keep, run.id, manifest=manifest.model_dump(mode="json"))
 
 
@@ -81,17 +80,3 @@ async def _aspects(run: Run, choice: JudgeChoice) -> dict[str, list[str]]:
 async def _probe(run: Run, name: str, rubric: str, aspects: list[str]) -> None:
     async with run.client(f"judge:{name}") as client:
         await judges.probe(client, rubric, aspects)
-
-
-def _manifest(run: Run, services: dict[str, Info], rubrics: dict[str, dict[str, list[str]]]) -> Manifest:
-    sources: dict[str, DataSource] = {"dataset": run.spec.dataset}
-    sources |= {f"training {name}": run.spec.trainings[name].data for name in used_trainings(run.spec)}
-    sources |= {f"native {language}": source for language, source in run.spec.dataset.native.items()}
-    return Manifest(
-        spec=run.spec.model_dump(mode="json"),
-        services=services,
-        rubrics=rubrics,
-        prompts=run.prompting.digests(),
-        files={name: run.sources.sha256(source, run.files) for name, source in sources.items()},
-        weights={},
-    )

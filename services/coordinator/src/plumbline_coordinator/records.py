@@ -85,24 +85,3 @@ def _recorded(
     return RecordedJudgment(
         judge=judge, rubric=rubric, aspect=aspect, score=score, rationale=rationale, missing=missing
     )
-
-
-def observation(record: ResponseRecord) -> analyzer.Observation:
-    return analyzer.Observation(
-        item=record.item,
-        arm=record.arm,
-        language=record.language,
-        category=record.category,
-        instruction=record.instruction or "",
-        response=record.raw_response,
-        missing=record.missing,
-        finish_reason=record.finish_reason,
-        completion_tokens=record.completion_tokens,
-        detections=record.detections,
-        scores=[
-            analyzer.ScoreObservation(
-                judge=one.judge, rubric=one.rubric, aspect=one.aspect, score=one.score, missing=one.missing
-            )
-            for one in record.judgments
-        ],
-    )

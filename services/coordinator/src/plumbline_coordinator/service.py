@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 
 from plumbline_contracts import coordinator as contract
 from plumbline_contracts import trainer
@@ -14,7 +13,7 @@ from plumbline_contracts.common import Artifact, Info
 from plumbline_kit.artifacts import open_store
 from plumbline_kit.errors import ProblemError
 
-from . import __version__, database
+from . import __version__, database, provenance
 from .check import check
 from .progress import progress, trouble
 from .records import Records, keys
@@ -127,9 +126,7 @@ class CoordinatorService:
         return AnalysisResponse.model_validate(row.results)
 
     async def manifest(self, id: str) -> contract.Manifest:
-        row = await asyncio.to_thread(self.store.get, id)
-        empty: dict[str, Any] = {"services": {}, "rubrics": {}, "prompts": {}, "files": {}, "weights": {}}
-        return contract.Manifest.model_validate(row.manifest or {"spec": row.resolved, **empty})
+        return provenance.stored(await asyncio.to_thread(self.store.get, id))
 
     async def report(self, id: str) -> str:
         artifact = (await self.results(id)).report

@@ -41,10 +41,16 @@ def jsonl(records: Iterable[ResponseRecord], target: Path) -> int:
 
 def parquet(records: Iterable[ResponseRecord], target: Path) -> int:
     """Nested columns, by way of JSON lines beside it."""
-    import duckdb  # a quarter of a second, for one format of one command
-
     lines = target.with_name(f"{target.name}.lines")
     count = jsonl(records, lines)
+    to_parquet(lines, target)
+    return count
+
+
+def to_parquet(lines: Path, target: Path) -> None:
+    """From a file that `jsonl` wrote."""
+    import duckdb  # a quarter of a second, for some formats of one command
+
     columns = ", ".join(f"{name}: '{kind}'" for name, kind in _COLUMNS.items())
     source = (
         f"read_json(?, format='newline_delimited', columns={{{columns}}}, maximum_object_size={_LONGEST_LINE_BYTES})"
@@ -52,7 +58,6 @@ def parquet(records: Iterable[ResponseRecord], target: Path) -> int:
     quoted = str(target).replace("'", "''")
     with duckdb.connect() as database:
         database.execute(f"COPY (SELECT * FROM {source}) TO '{quoted}' (FORMAT parquet)", [str(lines)])  # noqa: S608
-    return count
 
 
 def csv(records: Iterable[ResponseRecord], target: Path) -> int:
