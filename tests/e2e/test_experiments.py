@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from plumbline_contracts.analyzer import Detector
 
 from tests.stack import Stack, wait_for
 
@@ -26,7 +27,7 @@ def accounted(records: list[dict[str, Any]], expected: int) -> None:
     assert len({(one["arm"], one["language"], one["item"]) for one in records}) == len(records) == expected
     for one in records:
         assert (one["response"] is None) == (one["missing"] is not None), one
-        assert len(one["detections"]) == (6 if one["response"] is not None else 0), one
+        assert len(one["detections"]) == (len(Detector) if one["response"] is not None else 0), one
         assert one["judgments"], one
         for judgment in one["judgments"]:
             assert (judgment["score"] is None) == (judgment["missing"] is not None), one

@@ -21,6 +21,8 @@ from .detections import (
     Detector,
     Finding,
     ItemDetections,
+    Repetition,
+    Severity,
 )
 from .results import (
     AnalysisResponse,
@@ -46,11 +48,13 @@ __all__ = [
     "ItemDetections",
     "JudgeLabel",
     "Observation",
+    "Repetition",
     "ScoreObservation",
+    "Severity",
 ]  # one name for the whole contract
 
 NAME = "analyzer"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 PORT = 8005
 
 

@@ -8,7 +8,10 @@ from .common import ItemId, Language, Request, Response, Text
 
 
 class Detector(StrEnum):
-    """The critical errors of the paper (loop, code, language) and what goes wrong beside them."""
+    """The critical errors of the paper (loop, code, language) and what goes wrong beside them.
+
+    A refusal is no error by itself: on a safety item it is what one wants.
+    """
 
     INFINITE_LOOP = "infinite_loop"
     UNINTENDED_CODE = "unintended_code"
@@ -16,6 +19,8 @@ class Detector(StrEnum):
     PROMPT_LEAKAGE = "prompt_leakage"
     EMPTY = "empty"
     TRUNCATED = "truncated"
+    INSTRUCTION_REPEATED = "instruction_repeated"
+    REFUSAL = "refusal"
 
 
 class Finding(StrEnum):
@@ -25,6 +30,14 @@ class Finding(StrEnum):
     ABSENT = "absent"
     NOT_APPLICABLE = "not_applicable"
     UNDECIDED = "undecided"
+
+
+class Severity(StrEnum):
+    """`critical`: nothing of the response is of use; `major`: a good part is spoiled; `minor`: a blemish."""
+
+    CRITICAL = "critical"
+    MAJOR = "major"
+    MINOR = "minor"
 
 
 class DetectionItem(Request):
@@ -62,8 +75,24 @@ class DetectionRequest(Request):
     items: list[DetectionItem] = Field(min_length=1, max_length=512)
 
 
+class Repetition(BaseModel):
+    """How a response repeats itself: `repeats` times a stretch of `period` characters, from the offset `onset` on.
+
+    Of a near loop `period` is the mean length of what is repeated with changes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    onset: int = Field(ge=0)
+    period: int = Field(ge=1)
+    repeats: float = Field(ge=1)
+
+
 class Detection(BaseModel):
-    """One detector's word on one response. `start` and `end` are character offsets into the raw text."""
+    """One detector's word on one response. `start` and `end` are character offsets into the raw text.
+
+    What has a default is not in detections that were stored by earlier versions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -72,6 +101,13 @@ class Detection(BaseModel):
     evidence: str | None
     start: int | None
     end: int | None
+    kind: str | None = Field(
+        default=None,
+        description="Which of the forms that this detector knows.",
+        examples=["exact", "near", "list", "code", "markup", "latex", "response", "lines", "heading", "new_query"],
+    )
+    severity: Severity | None = Field(default=None, description="null unless found.")
+    repetition: Repetition | None = Field(default=None, description="null unless a loop was found.")
 
 
 class ItemDetections(Response):

@@ -1,7 +1,7 @@
 import pytest
 from plumbline_analyzer import detectors
-from plumbline_analyzer.detectors import empty, truncated
-from plumbline_contracts.analyzer import DetectionItem, Detector, Finding
+from plumbline_analyzer.detectors import empty, refusal, repeated, truncated
+from plumbline_contracts.analyzer import DetectionItem, Detector, Finding, Severity
 
 
 @pytest.mark.parametrize("response", ["", " \n\t", "...", "```\n```", "¿?", "😀"])
@@ -84,3 +84,58 @@ def test_the_same_item_gets_the_same_answer(item, identifier) -> None:
     registry = detectors.registry(identifier)
     one = item("Bonjour à tous, je suis là. " * 9, language="en", finish_reason="length")
     assert detectors.detect(one, registry) == detectors.detect(one, registry)
+
+
+@pytest.mark.parametrize(
+    ("response", "language"),
+    [
+        ("I'm sorry, but I can't help with that.", "en"),
+        ("I cannot provide instructions for picking a lock.", "en"),
+        ("Je suis désolé, mais je ne peux pas vous aider à faire cela.", "fr"),
+        ("Je refuse d’écrire un tel texte.", "fr"),
+        ("Lo siento, pero no puedo ayudarte con eso.", "es"),
+        ("No puedo proporcionar esa información.", "es"),
+    ],
+)
+def test_refusals(item, response, language) -> None:
+    verdict = refusal.detect(item(response, language=language))
+    assert (verdict.finding, verdict.severity) == (Finding.FOUND, Severity.MAJOR)
+    assert response[verdict.start : verdict.end]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "I'm sorry to hear that. I can't help but think of spring.",
+        "Je ne peux pas attendre !",
+        "No puedo creer que ya sea verano.",
+        "Anna said no." + " She went on." * 40 + " I'm sorry, but I can't help with that.",
+    ],
+)
+def test_what_only_sounds_like_a_refusal(item, response) -> None:
+    assert refusal.detect(item(response)).finding == Finding.ABSENT
+
+
+QUESTION = "Why do leaves change their colour in autumn?"
+
+
+@pytest.mark.parametrize(
+    ("response", "finding", "severity"),
+    [
+        (QUESTION, Finding.FOUND, Severity.CRITICAL),
+        (QUESTION.upper() + "\n\nBecause the green of the leaves goes first, and yellow stays.", "found", "minor"),
+        ("Why do the leaves change their colour in autumn", Finding.FOUND, Severity.CRITICAL),
+        ("Leaves change their colour because the green goes first.", Finding.ABSENT, None),
+        ("", Finding.ABSENT, None),
+    ],
+)
+def test_the_instruction_again(item, response, finding, severity) -> None:
+    verdict = repeated.detect(item(response, QUESTION))
+    assert (verdict.finding, verdict.severity) == (finding, severity)
+
+
+@pytest.mark.parametrize(
+    "instruction", ["Name a river.", "Correct this: he go home and he sleep.", "Répète après moi : un, deux, trois"]
+)
+def test_a_repetition_that_says_nothing(item, instruction) -> None:
+    assert repeated.detect(item(instruction, instruction)).finding == Finding.NOT_APPLICABLE

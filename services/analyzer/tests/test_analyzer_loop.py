@@ -1,6 +1,7 @@
 import pytest
 from plumbline_analyzer.detectors import loop
-from plumbline_contracts.analyzer import Finding
+from plumbline_contracts.analyzer import Finding, Repetition, Severity
+from plumbline_contracts.periodicity import LoopRule, periodic_suffix
 
 SENTENCE = "The dog ran over the hill and came back home. "
 INTRODUCTION = "Here is a short story about a dog and its owner. "
@@ -18,7 +19,12 @@ def test_a_long_loop_is_found_whatever_ended_it(item, finish_reason) -> None:
     assert len(INTRODUCTION) - 2 <= verdict.start <= len(INTRODUCTION)
     response = INTRODUCTION + SENTENCE * 12
     assert verdict.end == len(response if finish_reason == "length" else response.rstrip())
-    assert f"{len(SENTENCE)} characters" in verdict.evidence
+    assert verdict.kind == "exact"
+    assert verdict.repetition == Repetition(
+        onset=verdict.start, period=len(SENTENCE), repeats=verdict.repetition.repeats
+    )
+    assert verdict.repetition.repeats >= 11.9
+    assert verdict.severity == Severity.CRITICAL
     assert len(verdict.evidence) <= 120
 
 
@@ -32,9 +38,9 @@ def test_the_last_repeat_may_be_cut_anywhere(item) -> None:
 def test_periods_of_any_length(period) -> None:
     unit = "".join(chr(97 + (i * i + i // 26) % 26) for i in range(period - 1)) + "#"
     text = "Once upon a time" + (unit.replace("#", "z") * 70 if period < 30 else unit * 6)
-    found, covered = loop.repeating_suffix(text, 3)
-    assert found == naive_period(text[16:])
-    assert covered >= len(text) - 16
+    found = periodic_suffix(text, LoopRule(3, 60))
+    assert found.period == naive_period(text[16:])
+    assert found.covered >= len(text) - 16
 
 
 def test_three_repeats_are_enough_only_at_the_token_limit(item) -> None:
@@ -91,7 +97,6 @@ def test_endless_punctuation_is_a_loop(item) -> None:
         ("Escribe mi nombre 50 veces.", "es"),
     ],
 )
-def test_repetition_that_was_asked_for_is_undecided(item, instruction, language) -> None:
+def test_repetition_that_was_asked_for_is_no_loop(item, instruction, language) -> None:
     verdict = loop.detect(item("I will not be late. " * 100, instruction, language))
-    assert verdict.finding == Finding.UNDECIDED
-    assert verdict.evidence
+    assert verdict.finding == Finding.NOT_APPLICABLE

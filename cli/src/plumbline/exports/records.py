@@ -24,7 +24,8 @@ _COLUMNS = {
     **dict.fromkeys(_PLAIN, "VARCHAR"),
     "prompt_tokens": "BIGINT",
     "completion_tokens": "BIGINT",
-    "detections": 'STRUCT(detector VARCHAR, finding VARCHAR, evidence VARCHAR, "start" BIGINT, "end" BIGINT)[]',
+    "detections": 'STRUCT(detector VARCHAR, finding VARCHAR, evidence VARCHAR, "start" BIGINT, "end" BIGINT, '
+    "kind VARCHAR, severity VARCHAR, repetition STRUCT(onset BIGINT, period BIGINT, repeats DOUBLE))[]",
     "judgments": "STRUCT(judge VARCHAR, rubric VARCHAR, aspect VARCHAR, score DOUBLE, rationale VARCHAR, "
     "missing VARCHAR)[]",
 }

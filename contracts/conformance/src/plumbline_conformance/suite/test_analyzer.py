@@ -3,7 +3,16 @@
 from typing import Any
 
 TEXTS = {"b": "Le chien, le chat et la vache.", "a": "", "ä ☃": "le chien " * 60}
-DETECTORS = ["infinite_loop", "unintended_code", "wrong_language", "prompt_leakage", "empty", "truncated"]
+DETECTORS = [
+    "infinite_loop",
+    "unintended_code",
+    "wrong_language",
+    "prompt_leakage",
+    "empty",
+    "truncated",
+    "instruction_repeated",
+    "refusal",
+]
 
 
 def detection_request(**more: Any) -> dict[str, Any]:
@@ -59,6 +68,14 @@ def test_an_offset_lies_in_the_text(client: Any) -> None:
             start, end = detection["start"], detection["end"]
             assert (start is None) == (end is None)
             assert start is None or 0 <= start <= end <= len(TEXTS[item["id"]])
+
+
+def test_what_is_found_has_a_severity_and_a_loop_its_measures(client: Any) -> None:
+    for item in client.ok("POST", "/v1/detections", detection_request())["items"]:
+        for detection in item["detections"]:
+            assert (detection["severity"] is not None) == (detection["finding"] == "found")
+            is_loop = detection["detector"] == "infinite_loop" and detection["finding"] == "found"
+            assert (detection["repetition"] is not None) == is_loop
 
 
 def test_detecting_and_analyzing_are_pure(client: Any) -> None:

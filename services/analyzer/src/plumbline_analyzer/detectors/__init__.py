@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from plumbline_contracts.analyzer import Detection, DetectionItem, Detector, ItemDetections
 
-from . import code, empty, language, leakage, loop, truncated
+from . import code, empty, language, leakage, loop, refusal, repeated, truncated
 from .language import LanguageIdentifier
 from .verdict import Verdict
 
 # Changes whenever a detector may answer differently than before; stored with every experiment.
-VERSION = "2"
+VERSION = "3"
 
 Detect = Callable[[DetectionItem], Verdict]
 
@@ -22,6 +22,8 @@ def registry(identifier: LanguageIdentifier) -> dict[Detector, Detect]:
         Detector.PROMPT_LEAKAGE: leakage.detect,
         Detector.EMPTY: empty.detect,
         Detector.TRUNCATED: truncated.detect,
+        Detector.INSTRUCTION_REPEATED: repeated.detect,
+        Detector.REFUSAL: refusal.detect,
     }
 
 

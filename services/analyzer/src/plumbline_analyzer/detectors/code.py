@@ -1,6 +1,6 @@
 """Unintended code: program text in a response to an instruction that does not ask for any. Looks at the raw text."""
 
-from plumbline_contracts.analyzer import DetectionItem
+from plumbline_contracts.analyzer import DetectionItem, Severity
 
 from .code_lines import lines
 from .fences import blocks
@@ -21,7 +21,7 @@ def detect(item: DetectionItem) -> Verdict:
     if place is None:
         return ABSENT
     start, end = place
-    return found(item.response[start:end], start, end)
+    return found(item.response[start:end], start, end, Severity.MAJOR, "code")
 
 
 def contains_code(text: str) -> bool:

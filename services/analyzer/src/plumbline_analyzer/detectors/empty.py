@@ -1,6 +1,6 @@
 """Empty: no letter and no digit."""
 
-from plumbline_contracts.analyzer import DetectionItem
+from plumbline_contracts.analyzer import DetectionItem, Severity
 
 from .verdict import ABSENT, Verdict, found
 
@@ -8,4 +8,4 @@ from .verdict import ABSENT, Verdict, found
 def detect(item: DetectionItem) -> Verdict:
     if any(map(str.isalnum, item.response)):
         return ABSENT
-    return found(f"no letters or digits: {item.response!r}", 0, len(item.response))
+    return found(f"no letters or digits: {item.response!r}", 0, len(item.response), Severity.CRITICAL)

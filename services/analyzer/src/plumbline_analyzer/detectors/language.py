@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lingua import IsoCode639_1, LanguageDetectorBuilder
-from plumbline_contracts.analyzer import DetectionItem
+from plumbline_contracts.analyzer import DetectionItem, Severity
 
 from .fences import blocks
 from .intent import asks_for_other_language
@@ -51,11 +51,11 @@ def detect(item: DetectionItem, identifier: LanguageIdentifier) -> Verdict:
     spans = [match.span() for match in _LINE.finditer(text)]
     whole = _judge(text.strip()[:_WHOLE_LENGTH], item.language, identifier)
     if whole not in (item.language, None):
-        return found(f"{whole}: {text}", 0, len(item.response))
+        return found(f"{whole}: {text}", 0, len(item.response), Severity.CRITICAL, "response")
     for start, end in _spread([span for span in spans if len(spans) > 1 and _is_long_enough(text[slice(*span)])]):
         language = _judge(text[start:end][:_WHOLE_LENGTH], item.language, identifier)
         if language not in (item.language, None):
-            return found(f"{language}: {text[start:end]}", start, end)
+            return found(f"{language}: {text[start:end]}", start, end, Severity.MAJOR, "lines")
     return undecided("too short or too uncertain to name its language") if whole is None else ABSENT
 
 

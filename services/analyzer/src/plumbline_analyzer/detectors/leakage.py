@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from plumbline_contracts.analyzer import DetectionItem
+from plumbline_contracts.analyzer import DetectionItem, Severity
 
 from .verdict import ABSENT, Verdict, found
 
@@ -26,15 +26,15 @@ _TEMPLATE_TOKEN = re.compile(
 
 
 def detect(item: DetectionItem) -> Verdict:
-    for pattern in (_TEMPLATE_TOKEN, _HEADING):
+    for kind, pattern in (("template_token", _TEMPLATE_TOKEN), ("heading", _HEADING)):
         for match in pattern.finditer(item.response):
             if match[0].strip() not in item.instruction:
-                return found(match[0], *match.span())
+                return found(match[0], *match.span(), Severity.MAJOR, kind)
     overlap = _longest_overlap(item)
     if overlap is None:
         return ABSENT
     start, end = overlap
-    return found(f"also in the prompt: {item.response[start:end]}", start, end)
+    return found(f"also in the prompt: {item.response[start:end]}", start, end, Severity.MAJOR, "prompt_text")
 
 
 def _longest_overlap(item: DetectionItem) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
 """Truncated: the token limit ended the response, as the generator reported it."""
 
-from plumbline_contracts.analyzer import DetectionItem
+from plumbline_contracts.analyzer import DetectionItem, Severity
 
 from .verdict import ABSENT, EVIDENCE_LENGTH, Verdict, found, undecided
 
@@ -12,4 +12,4 @@ def detect(item: DetectionItem) -> Verdict:
         return ABSENT
     end = len(item.response)
     start = max(0, end - EVIDENCE_LENGTH)
-    return found(item.response[start:], start, end)
+    return found(item.response[start:], start, end, Severity.MINOR)

@@ -2,26 +2,36 @@
 
 from typing import NamedTuple
 
-from plumbline_contracts.analyzer import Finding
+from plumbline_contracts.analyzer import Finding, Repetition, Severity
 
 EVIDENCE_LENGTH = 120
 
 
 class Verdict(NamedTuple):
-    """`start` and `end` are character offsets into the raw response, where there is a place to show."""
+    """The fields of a `Detection`. `start` and `end` are offsets into the raw response, where there is a place."""
 
     finding: Finding
     evidence: str | None = None
     start: int | None = None
     end: int | None = None
+    kind: str | None = None
+    severity: Severity | None = None
+    repetition: Repetition | None = None
 
 
 ABSENT = Verdict(Finding.ABSENT)
 NOT_APPLICABLE = Verdict(Finding.NOT_APPLICABLE)
 
 
-def found(evidence: str, start: int, end: int) -> Verdict:
-    return Verdict(Finding.FOUND, excerpt(evidence), start, end)
+def found(
+    evidence: str,
+    start: int,
+    end: int,
+    severity: Severity,
+    kind: str | None = None,
+    repetition: Repetition | None = None,
+) -> Verdict:
+    return Verdict(Finding.FOUND, excerpt(evidence), start, end, kind, severity, repetition)
 
 
 def undecided(why: str) -> Verdict:

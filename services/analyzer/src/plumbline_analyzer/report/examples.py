@@ -10,8 +10,14 @@ from ..aggregate import Aggregate
 
 _ITEMS_PER_LANGUAGE = 6
 _LONGEST_PART = 900  # characters of a part of a response that are shown
-# Nearly every short run is cut at its token limit; marking that would bury the rest.
-_MARKED = (Detector.INFINITE_LOOP, Detector.UNINTENDED_CODE, Detector.WRONG_LANGUAGE, Detector.PROMPT_LEAKAGE)
+# Nearly every short run is cut at its token limit; marking that would bury the rest. A refusal may be what one wants.
+_MARKED = (
+    Detector.INFINITE_LOOP,
+    Detector.UNINTENDED_CODE,
+    Detector.WRONG_LANGUAGE,
+    Detector.PROMPT_LEAKAGE,
+    Detector.INSTRUCTION_REPEATED,
+)
 
 
 class Part(NamedTuple):

@@ -1,0 +1,104 @@
+"""What a loop is: a sequence that ends in exact repetition.
+
+The one definition behind a generator's finish reason `loop` and an analyzer's `infinite_loop`; here because both may
+import this package and neither the other.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict, deque
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple
+
+
+class Periodicity(NamedTuple):
+    """The last `covered` elements repeat every `period`; the last repeat may be cut."""
+
+    period: int
+    covered: int
+
+    @property
+    def repeats(self) -> float:
+        return self.covered / self.period
+
+
+class LoopRule(NamedTuple):
+    """Elements are characters or tokens. A period counts once `covered` reaches both limits."""
+
+    min_repeats: float
+    min_covered: int
+
+    def covered_by(self, period: int) -> float:
+        """How many elements at the end must repeat with this period."""
+        return max(self.min_repeats * period, self.min_covered)
+
+
+def periodic_suffix(text: str, rule: LoopRule) -> Periodicity | None:
+    """The shortest period that satisfies the rule at the end of the text. Token ids come as `text_of(ids)`.
+
+    Whatever the period, the end of the text stands once more one period earlier, so only the places where a stretch
+    of that length is found again are looked at.
+    """
+    length = len(text)
+    if length < rule.min_covered:
+        return None
+    stretch = max(1, int(rule.min_covered * (1 - 1 / rule.min_repeats)))
+    first, last = max(0, length - stretch - int(length / rule.min_repeats)), length - 1
+    while (place := text.rfind(text[length - stretch :], first, last)) >= 0:
+        period = length - stretch - place
+        if _agrees(text, period, int(rule.covered_by(period) + 0.999) - period):
+            return Periodicity(period, period + _agreement(text, period))
+        last = place + stretch - 1
+    return None
+
+
+def text_of(tokens: Iterable[int]) -> str:
+    """One character per token id (below 1,114,112), so that both levels share one search."""
+    return "".join(map(chr, tokens))
+
+
+def _agrees(text: str, period: int, wanted: int) -> bool:
+    """Whether the last `wanted` characters stand one period earlier, too. Looks at few of them where they do not."""
+    if wanted + period > len(text):
+        return False
+    size = 64
+    while size < wanted and _same(text, period, size):
+        size *= 4
+    return _same(text, period, min(size, wanted))
+
+
+def _agreement(text: str, period: int) -> int:
+    """How many characters at the end stand one period earlier, too."""
+    sizes = range(len(text) - period + 1)
+    return bisect_left(sizes, True, key=lambda size: not _same(text, period, size)) - 1
+
+
+def _same(text: str, period: int, size: int) -> bool:
+    end = len(text)
+    return text[end - size :] == text[end - period - size : end - period]
+
+
+class LoopWatch:
+    """The same definition while a sequence grows: `push` says whether it is a loop by now.
+
+    A push costs as many steps as the element occurs among the last `max_period`, so endless repetition of one element
+    costs `max_period` steps each; it is a loop long before.
+    """
+
+    def __init__(self, rule: LoopRule, max_period: int = 1024) -> None:
+        self._rule, self._max_period = rule, max_period
+        self._length = 0
+        self._places: defaultdict[Hashable, deque[int]] = defaultdict(deque)
+        self._runs: dict[int, int] = {}
+
+    def push(self, element: Hashable) -> Periodicity | None:
+        """The shortest period, up to `max_period`, that satisfies the rule now; null while there is none."""
+        places = self._places[element]
+        while places and self._length - places[0] > self._max_period:
+            places.popleft()
+        # Per distance: how many elements in a row were equal to the one that far before them.
+        self._runs = {self._length - place: self._runs.get(self._length - place, 0) + 1 for place in places}
+        places.append(self._length)
+        self._length += 1
+        satisfied = [period for period, run in self._runs.items() if period + run >= self._rule.covered_by(period)]
+        period = min(satisfied, default=None)
+        return None if period is None else Periodicity(period, period + self._runs[period])
