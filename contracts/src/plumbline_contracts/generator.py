@@ -3,13 +3,13 @@
 from enum import StrEnum
 from typing import Annotated, Literal, Protocol, Self
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import ConfigDict, Field, model_validator
 
 from .common import ItemId, Request, Response, Sha256, Text, implementation_of, problems
 
 NAME = "generator"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 PORT = 8002
 
 ModelReference = Annotated[
@@ -114,11 +114,26 @@ class Models(Response):
     models: list[Model]
 
 
+class ModelIdentity(Response):
+    """What stands behind a model's name: as long as it is the same, so is what a prompt is completed with."""
+
+    model: str
+    weights_sha256: Sha256 | None = Field(description="Digest of the weights; null where the engine does not know it.")
+    engine: str
+    engine_version: str
+    source: str | None = Field(
+        description="What else tells these weights from others where there is no digest, such as a server's address."
+    )
+
+
 class Generator(Protocol):
     async def generate(self, request: GenerationRequest) -> GenerationResponse:
         """Complete every prompt, or raise the problem `unknown-model`."""
 
     async def models(self) -> Models: ...
+
+    async def identity(self, model: ModelReference) -> ModelIdentity:
+        """Who would complete prompts now, without loading anything, or the problem `unknown-model`."""
 
 
 Implementation = Annotated[Generator, Depends(implementation_of(Generator))]
@@ -135,3 +150,9 @@ async def generate(request: GenerationRequest, generator: Implementation) -> Gen
 async def models(generator: Implementation) -> Models:
     """The models that can be named in a request without a download."""
     return await generator.models()
+
+
+@router.get("/models/identity", operation_id="identify_model", responses=problems())
+async def identity(model: Annotated[ModelReference, Query()], generator: Implementation) -> ModelIdentity:
+    """What stands behind a model's name. Cheap to repeat: weights are read once, and again when they have changed."""
+    return await generator.identity(model)

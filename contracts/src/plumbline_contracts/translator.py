@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from .common import ItemId, Language, Request, Response, Text, implementation_of, problems
 
 NAME = "translator"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 PORT = 8001
 
 
@@ -61,6 +61,7 @@ class LanguagePair(Response):
     source: str
     target: str
     package: str
+    revision: str | None = Field(description="Changes with what the package translates; null where that is not known.")
 
 
 class Languages(Response):

@@ -30,10 +30,15 @@ def test_torch_comes_with_the_first_model_that_the_server_does_not_have(
     unknown = post(service, "one", model="nope")
     assert problem(unknown) == (422, "unknown-model")
     assert "tiny" in unknown.json()["detail"] and MODEL in unknown.json()["detail"]
+    there = service.get("/v1/models/identity", params={"model": MODEL}).json()
+    assert (there["weights_sha256"], there["source"]) == (None, f"{server.base_url}/v1")
+    assert there["engine"].startswith("openai:")
     assert not has_torch(service)
     answer = post(service, "one", model="tiny").json()
     assert has_torch(service)
     assert (answer["engine"], len(answer["weights_sha256"])) == ("transformers", 64)
+    here = service.get("/v1/models/identity", params={"model": "tiny"}).json()
+    assert {name: answer[name] for name in here if name != "source"} | {"source": None} == here
     assert {one["name"]: one["loaded"] for one in service.get("/v1/models").json()["models"]} == {
         MODEL: True,
         "tiny": True,

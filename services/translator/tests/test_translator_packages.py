@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from plumbline_contracts.translator import TranslationResponse
+from plumbline_kit.artifacts import digest
 from plumbline_kit.errors import ProblemError
 from plumbline_translator.argos import ArgosTranslator
 from plumbline_translator.packages import ArgosPackage, load
@@ -65,8 +66,9 @@ def test_a_broken_package_is_named_and_the_others_work(packages: Path, tmp_path:
 def test_the_service_translates_and_tells_what_it_has(packages: Path, serve: Serve) -> None:
     client = serve(PACKAGES_DIR=packages)
     assert client.get("/readyz").is_success
-    pair = {"source": "en", "target": "fr", "package": "translate-en_fr 0.1"}
-    assert client.get("/v1/languages").json() == {"pairs": [pair]}
+    [pair] = client.get("/v1/languages").json()["pairs"]
+    assert (pair["source"], pair["target"], pair["package"]) == ("en", "fr", "translate-en_fr 0.1")
+    assert pair["revision"].startswith(f"sha256:{digest(packages / 'translate-en_fr-0_1')[0]} ")
     texts = [{"id": str(number), "text": line} for number, line in enumerate([*LINES, "- 42\n"])]
     answer = client.post("/v1/translations", json={"source": "en", "target": "fr", "texts": texts})
     translations = TranslationResponse.model_validate_json(answer.content).translations

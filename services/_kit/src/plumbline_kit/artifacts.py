@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from plumbline_contracts.common import Artifact
@@ -125,10 +126,12 @@ class Digests:
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[State, str]] = {}
+        self._reading = Lock()  # gigabytes that two ask for are read once
 
     def of(self, path: Path) -> str:
         now = state(path)
-        known = self._known.get(path)
-        if known is None or known[0] != now:
-            known = self._known[path] = now, digest(path)[0]
+        with self._reading:
+            known = self._known.get(path)
+            if known is None or known[0] != now:
+                known = self._known[path] = now, digest(path)[0]
         return known[1]

@@ -20,6 +20,8 @@ class CannedGenerator:
 
     def __init__(self, answers: Mapping[str, str] | None) -> None:
         self._answers = answers
+        listed = json.dumps(answers, sort_keys=True, ensure_ascii=False)
+        self._source = f"answers sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
 
     @classmethod
     def load(cls, file: Path | None) -> Self:
@@ -49,6 +51,11 @@ class CannedGenerator:
 
     async def models(self) -> contract.Models:
         return contract.Models(models=[contract.Model(name="canned", loaded=True)])
+
+    async def identity(self, model: str) -> contract.ModelIdentity:
+        return contract.ModelIdentity(
+            model=model, weights_sha256=None, engine="canned", engine_version=__version__, source=self._source
+        )
 
     async def check(self) -> None:
         """Always able."""

@@ -41,6 +41,12 @@ class Completions:
         )
         self._hasty = self._client.with_options(max_retries=0, timeout=5)
 
+    @property
+    def address(self) -> str:
+        """Of the server, without the user name or password that a URL may have."""
+        scheme, _, rest = self._url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
     async def close(self) -> None:
         await self._client.close()
 

@@ -29,6 +29,8 @@ class LocalGenerator:
     def __init__(self, folders: ModelFolders, config: Settings) -> None:
         self._folders, self._batch_size, self._dtype = folders, config.batch_size, config.dtype
         self._shelf = Shelf(folders, room=config.loaded_models, dtype=config.dtype)
+        libraries = f"torch {torch.__version__}, {config.dtype} on {self._shelf.device}, plumbline {__version__}"
+        self._version = f"{transformers.__version__} ({libraries})"
 
     @classmethod
     def load(cls, config: Settings, folders: ModelFolders | None = None) -> Self:
@@ -47,7 +49,7 @@ class LocalGenerator:
             model=request.model,
             weights_sha256=loaded.sha256,
             engine="transformers",
-            engine_version=f"{transformers.__version__} (torch {torch.__version__}, {self._dtype})",
+            engine_version=self._version,
         )
 
     async def _work(self, loaded: LoadedModel, request: GenerationRequest) -> list[Generation]:
@@ -63,6 +65,13 @@ class LocalGenerator:
 
     async def models(self) -> contract.Models:
         return contract.Models(models=await asyncio.to_thread(self._shelf.available))
+
+    async def identity(self, model: str) -> contract.ModelIdentity:
+        folder = await asyncio.to_thread(self._folders.find, model)
+        sha256 = await asyncio.to_thread(self._folders.digests.of, folder)
+        return contract.ModelIdentity(
+            model=model, weights_sha256=sha256, engine="transformers", engine_version=self._version, source=None
+        )
 
     async def check(self) -> None:
         """Raise `no-models` without a model or leave to download one; else why trained weights cannot be fetched."""

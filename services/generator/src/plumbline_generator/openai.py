@@ -61,6 +61,17 @@ class OpenAIServer:
             engine_version=str(about.get("version") or next(iter(fingerprints), "unknown")),
         )
 
+    async def identity(self, model: str, dialect: Dialect) -> contract.ModelIdentity:
+        """No server tells a digest of its weights, so its address stands for it."""
+        about = await self._completions.about(dialect.about)
+        return contract.ModelIdentity(
+            model=model,
+            weights_sha256=None,
+            engine=f"openai:{dialect.name or 'unknown'}",
+            engine_version=str(about.get("version") or "unknown"),
+            source=self._completions.address,
+        )
+
     async def _generation(
         self, request: GenerationRequest, prompt: Prompt, dialect: Dialect
     ) -> tuple[Generation, str | None]:

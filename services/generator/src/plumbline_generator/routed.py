@@ -32,13 +32,25 @@ class RoutedGenerator:
         self._loading = asyncio.Lock()
 
     async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
-        ours = request.model.startswith(SCHEME)  # trained weights, which need no server
-        served = {} if ours else await self._served()
+        served = await self._who_has(request.model)
         if request.model in served:
             return await self._server.generate(request, served[request.model])
-        if request.model in self._seen and not ours:
-            raise _disappeared(request.model, list(served))
         return await (await self._engine(request.model, list(served))).generate(request)
+
+    async def identity(self, model: str) -> contract.ModelIdentity:
+        served = await self._who_has(model)
+        if model in served:
+            return await self._server.identity(model, served[model])
+        return await (await self._engine(model, list(served))).identity(model)
+
+    async def _who_has(self, model: str) -> dict[str, Dialect]:
+        """The models that the server has now, none where trained weights are asked for, which need no server."""
+        if model.startswith(SCHEME):
+            return {}
+        served = await self._served()
+        if model in self._seen and model not in served:
+            raise _disappeared(model, list(served))
+        return served
 
     async def models(self) -> contract.Models:
         served = await self._served()

@@ -48,7 +48,12 @@ class ArgosTranslator:
     async def languages(self) -> contract.Languages:
         return contract.Languages(
             pairs=[
-                contract.LanguagePair(source=source, target=target, package=_name(route))
+                contract.LanguagePair(
+                    source=source,
+                    target=target,
+                    package=_name(route),
+                    revision=" + ".join(package.revision for package in route),
+                )
                 for (source, target), route in self._routes.items()
             ]
         )

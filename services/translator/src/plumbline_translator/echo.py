@@ -25,7 +25,10 @@ class EchoTranslator:
     async def languages(self) -> contract.Languages:
         pairs = permutations(("en", "es", "fr"), 2)
         return contract.Languages(
-            pairs=[contract.LanguagePair(source=source, target=target, package="none") for source, target in pairs]
+            pairs=[
+                contract.LanguagePair(source=source, target=target, package="none", revision=__version__)
+                for source, target in pairs
+            ]
         )
 
     async def check(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ctranslate2
+from plumbline_kit.artifacts import digest
 
 from . import sentences
 from .flags import loops
@@ -33,6 +34,7 @@ class ArgosPackage:
         self._package = _read(folder)
         self.source, self.target = self._package.from_code, self._package.to_code
         self.version = self._package.package_version
+        self._digest = digest(folder)[0]
         self.name = f"translate-{self.source}_{self.target} {self.version}"
         self._encode = self._package.tokenizer.encode
         self._encode("Read the tokenizer now, so that a broken one is found at start.")
@@ -40,6 +42,11 @@ class ArgosPackage:
         self._model = ctranslate2.Translator(
             str(folder / "model"), device="cpu", inter_threads=threads, intra_threads=1, compute_type="auto"
         )
+
+    @property
+    def revision(self) -> str:
+        """Digest of the package's files, and in which numbers they are computed."""
+        return f"sha256:{self._digest} {self.compute_type}"
 
     @property
     def compute_type(self) -> str:

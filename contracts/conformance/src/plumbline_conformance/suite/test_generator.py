@@ -35,6 +35,16 @@ def test_the_same_greedy_request_has_the_same_answer(client: Any, model: str) ->
     assert first["generations"] == second["generations"]
 
 
+def test_an_identity_is_that_of_who_answers(client: Any, model: str) -> None:
+    """What is said before generating is true of what is generated."""
+    first, second = (client.ok("GET", f"/v1/models/identity?model={model}") for _ in range(2))
+    assert first == second
+    answer = client.ok("POST", "/v1/generations", request(model))
+    for field in ("model", "weights_sha256", "engine"):
+        assert answer[field] == first[field]
+    assert first["weights_sha256"] is not None or first["source"] is not None
+
+
 def test_no_more_tokens_than_asked_for(client: Any, model: str) -> None:
     for generation in client.ok("POST", "/v1/generations", request(model, max_new_tokens=3))["generations"]:
         assert generation["completion_tokens"] <= 3
