@@ -218,6 +218,6 @@ def test_the_readme_has_its_first_command_within_a_dozen_lines() -> None:
     assert any(line.strip().startswith("make demo") for line in first)
 
 
-def test_decisions_are_numbered_without_gaps() -> None:
-    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("*.md"))
-    assert numbers == list(range(1, len(numbers) + 1))
+def test_decisions_have_numbers_of_their_own() -> None:
+    numbers = [int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert len(numbers) == len(set(numbers))

@@ -6,7 +6,7 @@ from contextlib import ExitStack, aclosing
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 from plumbline_contracts.analyzer import AnalysisResponse
@@ -115,14 +115,17 @@ class PlumblineClient:
         last_heard = time.monotonic()
         while True:
             broken: ProblemError = Unreachable(self.url, "it ended the stream of events")
+            heard = False
             try:
                 for experiment in self._events(_path(id) + "/events", Experiment):
                     yield experiment
                     if experiment.state in ENDED:
                         return
-                    last_heard = time.monotonic()
+                    heard = True
             except ProblemError as error:
                 broken = error
+            if heard:  # until just now, however long nothing had changed
+                last_heard = time.monotonic()
             if not is_transient(broken) or time.monotonic() - last_heard > patience:
                 raise broken
             waiting(broken)
@@ -150,9 +153,7 @@ class PlumblineClient:
         response = self._portal.call(self._service.send, "GET", _path(id) + "/report")
         return str(response.text)
 
-    def _call(
-        self, method: str, path: str, answer: type[Event], body: BaseModel | None = None, **query: str | int
-    ) -> Event:
+    def _call(self, method: str, path: str, answer: type[Event], body: BaseModel | None = None, **query: Any) -> Event:
         return self._portal.call(lambda: self._service.call(method, path, answer, body, **query))
 
     def _events(self, path: str, event: type[Event]) -> Iterator[Event]:

@@ -12,7 +12,7 @@ from .analysis import (
     Observation,
     ScoreObservation,
 )
-from .common import implementation_of, problems
+from .common import REPEATABLE, implementation_of, problems
 from .detections import (
     Detection,
     DetectionItem,
@@ -68,13 +68,13 @@ Implementation = Annotated[Analyzer, Depends(implementation_of(Analyzer))]
 router = APIRouter(prefix="/v1", tags=[NAME])
 
 
-@router.post("/detections", operation_id="detect", responses=problems())
+@router.post("/detections", operation_id="detect", dependencies=[REPEATABLE], responses=problems(409))
 async def detect(request: DetectionRequest, analyzer: Implementation) -> DetectionResponse:
     """Look for critical errors in raw responses."""
     return await analyzer.detect(request)
 
 
-@router.post("/analyses", operation_id="analyze", responses=problems())
+@router.post("/analyses", operation_id="analyze", dependencies=[REPEATABLE], responses=problems(409))
 async def analyze(request: AnalysisRequest, analyzer: Implementation) -> AnalysisResponse:
     """Means, error rates, paired differences and the report. Pure: the same request gives the same answer."""
     return await analyzer.analyze(request)

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, cast
 
+from fastapi import Depends, Header
 from fastapi import Request as HttpRequest
+from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 
@@ -97,6 +99,49 @@ def problems(*also: int) -> dict[int | str, dict[str, Any]]:
         status: {"description": _MEANING[status], "content": content}
         for status in sorted({401, 413, 422, 429, 500, 503, *also})
     }
+
+
+_ETAG = {"ETag": {"description": "Strong: the same for the same bytes.", "schema": {"type": "string"}}}
+# Declares an operation whose answer has an ETag, beside `responses=problems()`. The kit does the rest.
+TAGGED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": _ETAG},
+    304: {"description": "The answer still is the one that If-None-Match names.", "headers": _ETAG},
+}
+
+
+def _if_none_match(
+    if_none_match: Annotated[
+        str | None, Header(description="ETags that the caller has, or `*`; 304 instead of any of them.")
+    ] = None,
+) -> None:
+    """Read by the kit; here for the document."""
+
+
+def _idempotency_key(
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Chosen by the caller, for one request and its repetitions. A repetition gets the first answer "
+            "(with `Idempotency-Replayed: true`) while that is remembered, 409 while there is none yet; another body "
+            "under the same key is refused with 422.",
+            examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+        ),
+    ] = None,
+) -> None:
+    """Read by the kit; here for the document."""
+
+
+CONDITIONAL = Depends(_if_none_match)  # goes with TAGGED
+REPEATABLE = Depends(_idempotency_key)  # goes with problems(409)
+
+LastEventId = Annotated[
+    str | None, Header(description="The id of the last event that the caller has seen; what it missed follows.")
+]
+
+
+def sent(data: BaseModel, id: str) -> Any:
+    """A server-sent event with an id. Not typed as one: the annotation of its route names the schema of `data`."""
+    return ServerSentEvent(data=data, id=id)
 
 
 T = TypeVar("T")

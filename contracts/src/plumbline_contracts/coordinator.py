@@ -1,5 +1,6 @@
 """The coordinator contract: experiments as durable workflows, their progress, responses and report."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Annotated, Any, Protocol
@@ -11,7 +12,21 @@ from fastapi.sse import EventSourceResponse
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from .analyzer import AnalysisResponse, Detection, Observation, ScoreObservation
-from .common import Artifact, Identifier, Info, Request, Response, Sha256, Text, implementation_of, problems
+from .common import (
+    CONDITIONAL,
+    TAGGED,
+    Artifact,
+    Identifier,
+    Info,
+    LastEventId,
+    Request,
+    Response,
+    Sha256,
+    Text,
+    implementation_of,
+    problems,
+    sent,
+)
 
 NAME = "coordinator"
 VERSION = "1.0.0"
@@ -245,7 +260,9 @@ async def list_all(coordinator: Implementation) -> ExperimentList:
     return await coordinator.list_all()
 
 
-@router.get("/experiments/{id}", operation_id="get_experiment", responses=problems(404))
+@router.get(
+    "/experiments/{id}", operation_id="get_experiment", dependencies=[CONDITIONAL], responses=TAGGED | problems(404)
+)
 async def get(id: Identifier, coordinator: Implementation) -> Experiment:
     return await coordinator.get(id)
 
@@ -263,10 +280,18 @@ async def cancel(id: Identifier, coordinator: Implementation) -> Experiment:
     dependencies=[Depends(get)],
     responses=problems(404),
 )
-async def events(id: Identifier, coordinator: Implementation) -> AsyncIterator[Experiment]:
-    """Server-sent events: the experiment now and whenever it has changed, until it has ended."""
+async def events(
+    id: Identifier, coordinator: Implementation, last_event_id: LastEventId = None
+) -> AsyncIterator[Experiment]:
+    """Server-sent events: the experiment now and whenever it has changed, until it has ended.
+
+    An event is all of it, so nothing is missed but what newer ones replace. Its id is a digest of it: with
+    Last-Event-ID, what the caller has is not sent again, unless it is the end.
+    """
     async for experiment in coordinator.events(id):
-        yield experiment
+        revision = hashlib.sha256(experiment.model_dump_json().encode()).hexdigest()[:32]
+        if revision != last_event_id or experiment.finished is not None:
+            yield sent(experiment, revision)
 
 
 @router.get("/experiments/{id}/responses", operation_id="list_responses", responses=problems(404))
@@ -280,18 +305,32 @@ async def responses(
     return await coordinator.responses(id, after, limit)
 
 
-@router.get("/experiments/{id}/results", operation_id="get_results", responses=problems(404, 409))
+@router.get(
+    "/experiments/{id}/results",
+    operation_id="get_results",
+    dependencies=[CONDITIONAL],
+    responses=TAGGED | problems(404, 409),
+)
 async def results(id: Identifier, coordinator: Implementation) -> AnalysisResponse:
     return await coordinator.results(id)
 
 
-@router.get("/experiments/{id}/manifest", operation_id="get_manifest", responses=problems(404))
+@router.get(
+    "/experiments/{id}/manifest",
+    operation_id="get_manifest",
+    dependencies=[CONDITIONAL],
+    responses=TAGGED | problems(404),
+)
 async def manifest(id: Identifier, coordinator: Implementation) -> Manifest:
     return await coordinator.manifest(id)
 
 
 @router.get(
-    "/experiments/{id}/report", operation_id="get_report", response_class=HTMLResponse, responses=problems(404, 409)
+    "/experiments/{id}/report",
+    operation_id="get_report",
+    response_class=HTMLResponse,
+    dependencies=[CONDITIONAL],
+    responses=TAGGED | problems(404, 409),
 )
 async def report(id: Identifier, coordinator: Implementation) -> HTMLResponse:
     """The report as one self-contained HTML page."""

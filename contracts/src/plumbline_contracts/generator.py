@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Protocol, Self
 from fastapi import APIRouter, Depends, Query
 from pydantic import ConfigDict, Field, model_validator
 
-from .common import ItemId, Request, Response, Sha256, Text, implementation_of, problems
+from .common import REPEATABLE, ItemId, Request, Response, Sha256, Text, implementation_of, problems
 
 NAME = "generator"
 VERSION = "1.1.0"
@@ -140,7 +140,7 @@ Implementation = Annotated[Generator, Depends(implementation_of(Generator))]
 router = APIRouter(prefix="/v1", tags=[NAME])
 
 
-@router.post("/generations", operation_id="generate", responses=problems())
+@router.post("/generations", operation_id="generate", dependencies=[REPEATABLE], responses=problems(409))
 async def generate(request: GenerationRequest, generator: Implementation) -> GenerationResponse:
     """Complete a batch of prompts. A prompt that fails does not fail the batch."""
     return await generator.generate(request)

@@ -6,7 +6,7 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends
 from pydantic import ConfigDict, Field
 
-from .common import ItemId, Language, Request, Response, Text, implementation_of, problems
+from .common import REPEATABLE, ItemId, Language, Request, Response, Text, implementation_of, problems
 
 NAME = "judge"
 VERSION = "1.0.0"
@@ -147,13 +147,13 @@ Implementation = Annotated[Judge, Depends(implementation_of(Judge))]
 router = APIRouter(prefix="/v1", tags=[NAME])
 
 
-@router.post("/judgments", operation_id="judge", responses=problems())
+@router.post("/judgments", operation_id="judge", dependencies=[REPEATABLE], responses=problems(409))
 async def judge(request: JudgmentRequest, judge: Implementation) -> JudgmentResponse:
     """Score responses on a rubric. An item that cannot be scored is `unscored` with its cause."""
     return await judge.judge(request)
 
 
-@router.post("/comparisons", operation_id="compare", responses=problems())
+@router.post("/comparisons", operation_id="compare", dependencies=[REPEATABLE], responses=problems(409))
 async def compare(request: ComparisonRequest, judge: Implementation) -> ComparisonResponse:
     """Compare two responses to one instruction."""
     return await judge.compare(request)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from .common import Artifact, Identifier, Request, Response, implementation_of, problems
+from .common import Artifact, Identifier, LastEventId, Request, Response, implementation_of, problems, sent
 from .generator import ModelReference
 
 NAME = "trainer"
@@ -150,7 +150,11 @@ async def cancel(id: Identifier, trainer: Implementation) -> Training:
     dependencies=[Depends(get)],
     responses=problems(404),
 )
-async def events(id: Identifier, trainer: Implementation) -> AsyncIterator[TrainingEvent]:
-    """Server-sent events from the start of the job to its end."""
+async def events(
+    id: Identifier, trainer: Implementation, last_event_id: LastEventId = None
+) -> AsyncIterator[TrainingEvent]:
+    """Server-sent events from the start of the job to its end. Their ids are their numbers."""
+    seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
     async for event in trainer.events(id):
-        yield event
+        if event.number > seen:
+            yield sent(event, str(event.number))

@@ -6,7 +6,7 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends
 from pydantic import ConfigDict, Field
 
-from .common import ItemId, Language, Request, Response, Text, implementation_of, problems
+from .common import REPEATABLE, ItemId, Language, Request, Response, Text, implementation_of, problems
 
 NAME = "translator"
 VERSION = "1.1.0"
@@ -79,7 +79,7 @@ Implementation = Annotated[Translator, Depends(implementation_of(Translator))]
 router = APIRouter(prefix="/v1", tags=[NAME])
 
 
-@router.post("/translations", operation_id="translate", responses=problems())
+@router.post("/translations", operation_id="translate", dependencies=[REPEATABLE], responses=problems(409))
 async def translate(request: TranslationRequest, translator: Implementation) -> TranslationResponse:
     """Translate a batch of texts. A text that fails does not fail the batch."""
     return await translator.translate(request)

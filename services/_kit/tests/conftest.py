@@ -1,5 +1,6 @@
 """A service made of the kit alone, as a real process would serve it."""
 
+import asyncio
 import socket
 import threading
 import uuid
@@ -12,7 +13,8 @@ import pytest
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi import Request as HttpRequest
-from plumbline_contracts.common import Info, Request
+from fastapi.sse import EventSourceResponse
+from plumbline_contracts.common import CONDITIONAL, REPEATABLE, TAGGED, Info, LastEventId, Request, problems, sent
 from plumbline_contracts.operations import Service
 from plumbline_kit.app import create_app
 from plumbline_kit.artifacts import ArtifactStore, open_store
@@ -31,6 +33,34 @@ class Thing(Request):
 @router.post("/things", operation_id="make_thing")
 async def make_thing(thing: Thing) -> Thing:
     return thing
+
+
+@router.get("/things/{name}", operation_id="get_thing", dependencies=[CONDITIONAL], responses=TAGGED | problems(404))
+async def get_thing(name: str) -> Thing:
+    if name == "absent":
+        raise ProblemError(404, "unknown-thing", "There is none.")
+    return Thing(name=name)
+
+
+@router.post("/works", operation_id="work", dependencies=[REPEATABLE], responses=problems(409))
+async def work(thing: Thing, request: HttpRequest) -> Thing:
+    """Costly: counted, slow where the name says so, refused the first time where it says so."""
+    counts: dict[str, int] = request.app.state.counts
+    counts[thing.name] = counts.get(thing.name, 0) + 1
+    if thing.name == "slow":
+        await request.app.state.may_end.wait()
+    if thing.name == "fails at first" and counts[thing.name] == 1:
+        raise ProblemError(503, "not-ready", "Not yet.")
+    return Thing(name=f"{thing.name} {counts[thing.name]}")
+
+
+@router.get("/ticks", operation_id="watch", response_class=EventSourceResponse)
+async def ticks(request: HttpRequest, last_event_id: LastEventId = None) -> AsyncIterator[Thing]:
+    """Three events, the last one after a while."""
+    for number in range(int(last_event_id or 0) + 1, 4):
+        if number == 3:
+            await request.app.state.may_end.wait()
+        yield sent(Thing(name=str(number)), str(number))
 
 
 @router.get("/failures/{kind}", operation_id="fail")
@@ -69,7 +99,7 @@ def small_app(settings: ServiceSettings, service: Small) -> FastAPI:
         yield service
 
     app = create_app(contract, load, settings)
-    app.state.counts = {}
+    app.state.counts, app.state.may_end = {}, asyncio.Event()
     return app
 
 
@@ -96,8 +126,13 @@ def small() -> Small:
 
 
 @pytest.fixture
-def url(small: Small) -> Iterator[str]:
-    with serving(small_app(ServiceSettings(port=0, PLUMBLINE_MAX_REQUEST_BYTES=1000), small)) as found:
+def app(small: Small) -> FastAPI:
+    return small_app(ServiceSettings(port=0, PLUMBLINE_MAX_REQUEST_BYTES=1000), small)
+
+
+@pytest.fixture
+def url(app: FastAPI) -> Iterator[str]:
+    with serving(app) as found:
         yield found
 
 

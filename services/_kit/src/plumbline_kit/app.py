@@ -16,6 +16,9 @@ from plumbline_contracts.export import document
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from . import errors, logs
+from .declared import Declared, takes_header
+from .etags import ETags
+from .idempotency import Idempotency
 from .middleware import Guard, Observe
 from .settings import ServiceSettings
 
@@ -35,8 +38,11 @@ def create_app(contract: ModuleType, load: Load, settings: ServiceSettings) -> F
     app = FastAPI(title=f"Plumbline {contract.NAME}", version=contract.VERSION, lifespan=lifespan)
     app.include_router(contract.router)
     app.include_router(operations.router)
-    app.openapi = lambda: document(contract)  # type: ignore[method-assign]
+    described = document(contract)
+    app.openapi = lambda: described  # type: ignore[method-assign]
     errors.install(app)
+    app.add_middleware(ETags, tagged=Declared(described, "get", takes_header("if-none-match")))
+    app.add_middleware(Idempotency, repeatable=Declared(described, "post", takes_header("idempotency-key")))
     app.add_middleware(Guard, token=settings.token, max_bytes=settings.max_request_bytes)
     app.add_middleware(Observe)
 

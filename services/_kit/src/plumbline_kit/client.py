@@ -1,6 +1,6 @@
 """Call another service: timeouts, bounded retries that honour Retry-After, problems as exceptions."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,6 +15,7 @@ from .logs import request_id
 
 Body = TypeVar("Body", bound=BaseModel)
 Content = bytes | AsyncIterable[bytes] | None
+OUTSTANDING = "request-outstanding"  # the first request under the same Idempotency-Key is still being answered
 TRANSIENT = frozenset({408, 425, 429, 502, 503, 504})
 _LONGEST_WAIT_S = 60.0
 
@@ -41,7 +42,7 @@ def _failed(url: str, error: httpx.HTTPError) -> ProblemError:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
-    return isinstance(error, ProblemError) and error.status in TRANSIENT
+    return isinstance(error, ProblemError) and (error.status in TRANSIENT or error.kind == OUTSTANDING)
 
 
 def _backoff(error: Exception) -> bool | float:
@@ -72,11 +73,22 @@ class ServiceClient:
         await self._http.aclose()
 
     async def call(
-        self, method: str, path: str, answer: type[Body], body: BaseModel | None = None, **query: Any
+        self,
+        method: str,
+        path: str,
+        answer: type[Body],
+        body: BaseModel | None = None,
+        *,
+        key: str | None = None,
+        **query: Any,
     ) -> Body:
-        """Send `body`, return the answer. Raises ProblemError, of which Unreachable and Interrupted are kinds."""
+        """Send `body`, return the answer. Raises ProblemError, of which Unreachable and Interrupted are kinds.
+
+        `key` is sent as Idempotency-Key: whoever repeats the request under it gets the first answer.
+        """
         content = None if body is None else body.model_dump_json().encode()
-        response = await self.send(method, path, content=content, params=query)
+        headers = {} if key is None else {"Idempotency-Key": key}
+        response = await self.send(method, path, content=content, params=query, headers=headers)
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
@@ -86,19 +98,25 @@ class ServiceClient:
             raise ProblemError(500, "contract-broken", detail) from error
 
     async def send(
-        self, method: str, path: str, content: Content = None, media_type: str = "application/json", **options: Any
+        self,
+        method: str,
+        path: str,
+        content: Content = None,
+        media_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> httpx.Response:
         """Send bytes, return a successful answer; retries what may pass, so an iterable must start over every time."""
         async for attempt in stamina.retry_context(on=_backoff, attempts=self.attempts, timeout=None, wait_initial=0.2):
             with attempt:
-                return await self._once(method, path, content, media_type, options)
+                return await self._once(method, path, content, {**_headers(media_type), **(headers or {})}, options)
         raise AssertionError("stamina raises the last error")
 
     async def _once(
-        self, method: str, path: str, content: Content, media_type: str, options: dict[str, Any]
+        self, method: str, path: str, content: Content, headers: dict[str, str], options: dict[str, Any]
     ) -> httpx.Response:
         try:
-            response = await self._http.request(method, path, content=content, headers=_headers(media_type), **options)
+            response = await self._http.request(method, path, content=content, headers=headers, **options)
         except httpx.HTTPError as error:
             raise _failed(self.url, error) from error
         if response.is_error:

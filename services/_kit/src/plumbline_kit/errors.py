@@ -60,14 +60,18 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     return respond(ProblemError(422, "invalid-request", detail, errors=places))
 
 
-async def _on_http(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+def respond_http(error: HTTPException) -> JSONResponse:
     # Starlette's only 400 is a body that is no JSON text at all; the contracts call every wrong request 422.
     status = 422 if error.status_code == 400 else error.status_code
     kind = _KINDS.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "-")
     response = respond(ProblemError(status, kind, str(error.detail)))
     response.headers.update(error.headers or {})
     return response
+
+
+async def _on_http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return respond_http(error)
 
 
 def install(app: FastAPI) -> None:
