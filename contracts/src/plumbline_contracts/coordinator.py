@@ -2,22 +2,20 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from enum import StrEnum
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from .analyzer import AnalysisResponse, Detection, Observation, ScoreObservation
+from .analyzer import AnalysisResponse
 from .common import (
     CONDITIONAL,
     TAGGED,
     Artifact,
     Identifier,
-    Info,
     LastEventId,
     Request,
     Response,
@@ -27,6 +25,26 @@ from .common import (
     problems,
     sent,
 )
+from .progress import Experiment, ExperimentList, ExperimentState, Phase, PhaseName, PhaseState
+from .provenance import Default, Manifest
+from .records import RecordedJudgment, ResponsePage, ResponseRecord
+
+__all__ = [
+    "Check",
+    "Coordinator",
+    "Default",
+    "Experiment",
+    "ExperimentList",
+    "ExperimentState",
+    "Manifest",
+    "Phase",
+    "PhaseName",
+    "PhaseState",
+    "RecordedJudgment",
+    "ResponsePage",
+    "ResponseRecord",
+    "Submission",
+]  # one name for the whole contract
 
 NAME = "coordinator"
 VERSION = "1.0.0"
@@ -55,85 +73,6 @@ class Submission(Request):
     files: dict[str, Artifact] = Field(default={}, description="By the path that the spec gives.")
 
 
-class PhaseName(StrEnum):
-    PREPARE = "prepare"
-    TRANSLATE = "translate"
-    TRAIN = "train"
-    GENERATE = "generate"
-    DETECT = "detect"
-    JUDGE = "judge"
-    ANALYZE = "analyze"
-
-
-class PhaseState(StrEnum):
-    PENDING = "pending"
-    RUNNING = "running"
-    DONE = "done"
-
-
-class Phase(Response):
-    """`done` of `total` items (training steps in `train`), of which `failed` ended without a result."""
-
-    name: PhaseName
-    state: PhaseState
-    done: int
-    total: int
-    failed: int
-    message: str | None = Field(description="What it waits for, if it waits.")
-    started: AwareDatetime | None
-    finished: AwareDatetime | None
-
-
-class ExperimentState(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class Experiment(Response):
-    id: str
-    name: str
-    state: ExperimentState
-    cause: str | None
-    phases: list[Phase] = Field(description="Every phase, in order.")
-    spec_sha256: Sha256
-    created: AwareDatetime
-    started: AwareDatetime | None
-    finished: AwareDatetime | None
-
-
-class ExperimentList(Response):
-    experiments: list[Experiment] = Field(description="Newest first.")
-
-
-class Default(Response):
-    """A setting that the experiment file left out, and the value that took its place."""
-
-    path: str = Field(examples=["decoding.temperature", "arms[0].prompting"])
-    value: Any
-
-
-class Manifest(Response):
-    """What an experiment was made of: enough to tell two of them apart, and to do one again."""
-
-    source: str = Field(description="Name of the experiment file.")
-    text: str = Field(description="The experiment file as given.")
-    spec: dict[str, Any] = Field(description="As resolved, with every default filled in.")
-    defaults: list[Default] = Field(description="What was filled in.")
-    seeds: dict[str, int] = Field(description="Of decoding, analysis and every training.")
-    packages: dict[str, str] = Field(description="Versions of the coordinator and of what it is made of.")
-    services: dict[str, Info]
-    rubrics: dict[str, dict[str, list[str]]] = Field(description="Judge to rubric to its aspects.")
-    prompts: dict[str, str] = Field(description="sha256 of every prompt file used.")
-    files: dict[str, str] = Field(description="sha256 of every data file used.")
-    weights: dict[str, str] = Field(description="sha256 of the weights of every arm.")
-    analysis: dict[str, Any] | None = Field(
-        description="The AnalysisRequest as sent, with the digest of the observations; null before the analysis."
-    )
-
-
 class Check(Response):
     """What a run of this experiment file would do."""
 
@@ -143,59 +82,6 @@ class Check(Response):
     generations: int
     judgments: int
     warnings: list[str] = Field(description="What could not be verified from here, and what will be downloaded.")
-
-
-class RecordedJudgment(Response):
-    judge: str
-    rubric: str
-    aspect: str
-    score: float | None
-    rationale: str | None
-    missing: str | None = Field(description="Cause when there is no score.")
-
-
-class ResponseRecord(Response):
-    """One item under one arm in one language, with all that became of it."""
-
-    arm: str
-    language: str
-    item: str
-    category: str
-    instruction: str | None
-    response: str | None = Field(description="Text before the stop string.")
-    raw_response: str | None
-    missing: str | None = Field(description="Why there is no response.")
-    finish_reason: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    detections: list[Detection]
-    judgments: list[RecordedJudgment]
-
-    def observation(self) -> Observation:
-        """What the analyzer is told of it."""
-        return Observation(
-            item=self.item,
-            arm=self.arm,
-            language=self.language,
-            category=self.category,
-            instruction=self.instruction or "",
-            response=self.raw_response,
-            missing=self.missing,
-            finish_reason=self.finish_reason,
-            completion_tokens=self.completion_tokens,
-            detections=self.detections,
-            scores=[
-                ScoreObservation(
-                    judge=one.judge, rubric=one.rubric, aspect=one.aspect, score=one.score, missing=one.missing
-                )
-                for one in self.judgments
-            ],
-        )
-
-
-class ResponsePage(Response):
-    responses: list[ResponseRecord]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
 
 
 class Coordinator(Protocol):

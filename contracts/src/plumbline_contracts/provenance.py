@@ -1,0 +1,33 @@
+"""What an experiment was made of."""
+
+from typing import Any
+
+from pydantic import Field
+
+from .common import Info, Response
+
+
+class Default(Response):
+    """A setting that the experiment file left out, and the value that took its place."""
+
+    path: str = Field(examples=["decoding.temperature", "arms[0].prompting"])
+    value: Any
+
+
+class Manifest(Response):
+    """What an experiment was made of: enough to tell two of them apart, and to do one again."""
+
+    source: str = Field(description="Name of the experiment file.")
+    text: str = Field(description="The experiment file as given.")
+    spec: dict[str, Any] = Field(description="As resolved, with every default filled in.")
+    defaults: list[Default] = Field(description="What was filled in.")
+    seeds: dict[str, int] = Field(description="Of decoding, analysis and every training.")
+    packages: dict[str, str] = Field(description="Versions of the coordinator and of what it is made of.")
+    services: dict[str, Info]
+    rubrics: dict[str, dict[str, list[str]]] = Field(description="Judge to rubric to its aspects.")
+    prompts: dict[str, str] = Field(description="sha256 of every prompt file used.")
+    files: dict[str, str] = Field(description="sha256 of every data file used.")
+    weights: dict[str, str] = Field(description="sha256 of the weights of every arm.")
+    analysis: dict[str, Any] | None = Field(
+        description="The AnalysisRequest as sent, with the digest of the observations; null before the analysis."
+    )

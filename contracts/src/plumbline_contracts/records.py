@@ -1,0 +1,59 @@
+"""What became of every item of an experiment."""
+
+from pydantic import Field
+
+from .analyzer import Detection, Observation, ScoreObservation
+from .common import Response
+
+
+class RecordedJudgment(Response):
+    judge: str
+    rubric: str
+    aspect: str
+    score: float | None
+    rationale: str | None
+    missing: str | None = Field(description="Cause when there is no score.")
+
+
+class ResponseRecord(Response):
+    """One item under one arm in one language, with all that became of it."""
+
+    arm: str
+    language: str
+    item: str
+    category: str
+    instruction: str | None
+    response: str | None = Field(description="Text before the stop string.")
+    raw_response: str | None
+    missing: str | None = Field(description="Why there is no response.")
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    detections: list[Detection]
+    judgments: list[RecordedJudgment]
+
+    def observation(self) -> Observation:
+        """What the analyzer is told of it."""
+        return Observation(
+            item=self.item,
+            arm=self.arm,
+            language=self.language,
+            category=self.category,
+            instruction=self.instruction or "",
+            response=self.raw_response,
+            missing=self.missing,
+            finish_reason=self.finish_reason,
+            completion_tokens=self.completion_tokens,
+            detections=self.detections,
+            scores=[
+                ScoreObservation(
+                    judge=one.judge, rubric=one.rubric, aspect=one.aspect, score=one.score, missing=one.missing
+                )
+                for one in self.judgments
+            ],
+        )
+
+
+class ResponsePage(Response):
+    responses: list[ResponseRecord]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
