@@ -67,7 +67,7 @@ class Replicas:
         generator = self.a.processes["generator"]
         generator.send_signal(signal.SIGSTOP)
         try:
-            wait_for(lambda: sum(self.under_way().values()) >= 1 + CONCURRENCY, 60, "batches to be under way")
+            wait_for(lambda: sum(self.under_way().values()) == 2, 60, "a turn at the generator")
             time.sleep(0.5)
             yield
         finally:
@@ -79,8 +79,8 @@ def _next_version(home: Path) -> Path:
     package = home / "next" / "plumbline_coordinator"
     shutil.copytree(Path(plumbline_coordinator.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     source = (package / "workflows.py").read_text()
-    assert "await process(id, name, number)" in source
-    (package / "workflows.py").write_text(source.replace("process(id, name, number)", "process(id, name, int(number))"))
+    assert "return await work(id, attempt, name, service)" in source
+    (package / "workflows.py").write_text(source.replace("await work(id, attempt,", "await work(id, int(attempt),"))
     (package / "__init__.py").write_text(f'"""The next version."""\n\n__version__ = "{NEXT_VERSION}"\n')
     return package.parent
 

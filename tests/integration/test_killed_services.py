@@ -113,10 +113,9 @@ def test_a_cancelled_experiment_stops_and_keeps_what_it_has(stack: Stack, spec: 
     coordinator.submit("cancelled", spec).raise_for_status()
     wait_for(lambda: coordinator.phase("cancelled", "generate")["done"] > 0, 120, "some responses")
     coordinator.http.post("/v1/experiments/cancelled/cancel").raise_for_status()
-    assert coordinator.get("cancelled")["state"] == "cancelled"
-    time.sleep(3)  # a batch under way may still be stored
     kept = rows(stack, "cancelled")
-    time.sleep(3)
+    assert coordinator.get("cancelled")["state"] == "cancelled"
+    wait_for(lambda: not under_way(stack), 20, "the workflows to stop")
     assert rows(stack, "cancelled") == kept
     assert coordinator.http.get("/v1/experiments/cancelled/results").status_code == 409
     assert len(coordinator.responses("cancelled")) == 3 * 3 * ITEMS
@@ -129,6 +128,13 @@ def asked(stack: Stack) -> int:
         r'^plumbline_requests_total{method="POST",route="[^"]*generations".*} (\d+)', text, re.MULTILINE
     )
     return sum(map(int, counts))
+
+
+def under_way(stack: Stack) -> int:
+    """Workflows that have not ended."""
+    with closing(sqlite3.connect(stack.home / "coordinator.workflows.sqlite")) as connection:
+        query = "select count(*) from workflow_status where status in ('ENQUEUED', 'PENDING')"
+        return int(connection.execute(query).fetchone()[0])
 
 
 def rows(stack: Stack, experiment: str) -> dict[str, int]:

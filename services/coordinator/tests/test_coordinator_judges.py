@@ -1,7 +1,4 @@
-"""Judges that break their contract: refused when an experiment is submitted, told by a test item, recorded per item.
-
-Each is examples/minimal-judge, run as a process, with one thing in its source replaced.
-"""
+"""Judges that break their contract, each examples/minimal-judge as a process with one thing in its source replaced."""
 
 import asyncio
 import os
@@ -16,14 +13,16 @@ from typing import TypeVar
 import pytest
 import yaml
 from plumbline_contracts.common import Info
-from plumbline_contracts.coordinator import Check, Submission
+from plumbline_contracts.coordinator import Check, PhaseName, Submission
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_contracts.judge import JudgmentItem, JudgmentRequest
 from plumbline_coordinator import check, database, judges
+from plumbline_coordinator.attempt import Attempt
+from plumbline_coordinator.rows import Item, Outcome
 from plumbline_coordinator.run import Run
 from plumbline_coordinator.settings import Settings
 from plumbline_coordinator.stages.judge import JudgeStage
-from plumbline_coordinator.store import Chunk, Item, Outcome, Store
+from plumbline_coordinator.store import Store
 from plumbline_kit.artifacts import open_store
 from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
@@ -287,14 +286,15 @@ def test_one_replaced_while_it_judged_has_judged_nothing(start: Start, tmp_path:
     """The one that answers after the first request for judgments is another one."""
     url = start(("    judgments = [", f'    INFO["implementation"] = "stranger"\n    {judging}\n    judgments = ['))
     settings = settings_with(tmp_path, url)
-    store = Store(database.connect(settings.database_url))
-    database.migrate(store.engine)
+    database.migrate(engine := database.connect(settings.database_url))
+    store, attempt = Store(engine), Attempt(engine, "a", 1)
     store.create("a", ExperimentSpec.model_validate(yaml.safe_load(SPEC)), SPEC, "a.yaml", {}, "0" * 64)
-    store.add_items("a", [Item("en", "1", 0, "regular", [], "Name one.", False, None)])
-    store.save("a", "generate", "zero-shot/en", [Outcome("1", {"response": "One."})])
+    attempt.add_items([Item("en", "1", 0, "regular", [], "Name one.", False, None)])
+    attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("1", {"response": "One."})])])
     services = {"judge:judge": asked(url, lambda client: client.call("GET", "/info", Info)).model_dump(mode="json")}
-    store.keep("a", manifest={"services": services, "rubrics": {"judge": {"form": ASPECTS}}})
+    attempt.keep(manifest={"services": services, "rubrics": {"judge": {"form": ASPECTS}}})
+    run, stage, unit = Run("a", store, settings), JudgeStage(), "judge/regular/zero-shot/en"
+    items = list(stage.load(run, unit, ["1"]).inputs.values())
     with pytest.raises(ProblemError) as caught:
-        stage, of_one = JudgeStage(), Chunk(0, "judge/regular/zero-shot/en", ("1",))
-        asyncio.run(stage.process(Run("a", store, settings), of_one, ["1"]))
+        asked(url, lambda client: stage.asking(run, client)(unit, items))
     assert caught.value.kind == "another-judge" and "is stranger" in caught.value.detail

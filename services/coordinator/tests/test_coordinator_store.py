@@ -8,8 +8,10 @@ import pytest
 from plumbline_contracts.coordinator import ExperimentState, PhaseName
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_coordinator import database
+from plumbline_coordinator.attempt import Attempt
 from plumbline_coordinator.lease import claim
-from plumbline_coordinator.store import Chunk, Outcome, Store
+from plumbline_coordinator.rows import Chunk, Outcome
+from plumbline_coordinator.store import Store
 from plumbline_coordinator.tables import metadata
 from plumbline_kit.errors import ProblemError
 from sqlalchemy import Engine, inspect, text
@@ -37,8 +39,13 @@ def engine(tmp_path: Path) -> Engine:
 def store(engine: Engine) -> Store:
     store = Store(engine)
     store.create("a", SPEC, "text", "a.yaml", {}, "0" * 64)
-    store.start("a")
+    store.attempt("a").start()
     return store
+
+
+@pytest.fixture
+def attempt(store: Store) -> Attempt:
+    return store.attempt("a")
 
 
 def state(store: Store, name: PhaseName = PhaseName.GENERATE) -> tuple[str, int, str | None]:
@@ -51,95 +58,136 @@ def test_the_migrations_make_the_tables(engine: Engine) -> None:
     assert made == {name: {column.name for column in table.columns} for name, table in metadata.tables.items()}
 
 
-def test_an_older_schema_is_brought_up_to_date_and_a_newer_one_is_used(engine: Engine) -> None:
+def test_an_older_schema_is_brought_up_to_date_and_a_newer_one_is_used(tmp_path: Path) -> None:
+    engine = database.connect(f"sqlite:///{tmp_path}/older.sqlite")
+    database.migrate(engine, "0001")
     with engine.begin() as connection:
-        connection.execute(text("drop table lease"))
-        connection.execute(text("update alembic_version set version_num = '0001'"))
+        connection.execute(
+            text("""insert into experiment (id, name, spec, source, files, spec_sha256, resolved, state,
+            created) values ('a', 'a', '', '', '{}', '', '{}', 'running', '2026-01-01 00:00:00')""")
+        )
+        connection.execute(text("insert into phase (experiment, name, state, total) values ('a', 'judge', 'done', 3)"))
+        for item, status in (("1", "ok"), ("2", "ok"), ("3", "failed")):
+            values = {"item": item, "status": status}
+            columns = "(experiment, stage, unit, item, status) values ('a', 'judge', 'u', :item, :status)"
+            connection.execute(text(f"insert into result {columns}"), values)
     database.migrate(engine)
     assert inspect(engine).has_table("lease")
+    row = Store(engine).phases("a")["judge"]
+    assert (row.done, row.failed, Store(engine).get("a").attempt) == (3, 1, 1)
     with engine.begin() as connection:
         connection.execute(text("update alembic_version set version_num = 'of the next version'"))
     database.migrate(engine)
     Store(engine).ask()
 
 
-def test_a_phase_never_goes_back(store: Store) -> None:
-    store.tell("a", PhaseName.GENERATE, "too early")
+def test_a_phase_never_goes_back(store: Store, attempt: Attempt) -> None:
+    attempt.tell(PhaseName.GENERATE, "too early")
     assert state(store) == ("pending", 0, None)
-    store.start_phase("a", PhaseName.GENERATE, 5)
-    store.tell("a", PhaseName.GENERATE, "Waiting")
+    attempt.start_phase(PhaseName.GENERATE, 5)
+    attempt.tell(PhaseName.GENERATE, "Waiting")
     assert state(store) == ("running", 5, "Waiting")
     started = store.phases("a")[PhaseName.GENERATE].started
-    store.start_phase("a", PhaseName.GENERATE, 7)
+    attempt.start_phase(PhaseName.GENERATE, 7)
     assert state(store) == ("running", 5, "Waiting")
-    store.end_phase("a", PhaseName.GENERATE)
+    attempt.end_phase(PhaseName.GENERATE)
     finished = store.phases("a")[PhaseName.GENERATE].finished
-    store.start_phase("a", PhaseName.GENERATE, 7)
-    store.tell("a", PhaseName.GENERATE, "too late")
-    store.end_phase("a", PhaseName.GENERATE)
+    attempt.start_phase(PhaseName.GENERATE, 7)
+    attempt.tell(PhaseName.GENERATE, "too late")
+    attempt.end_phase(PhaseName.GENERATE)
     row = store.phases("a")[PhaseName.GENERATE]
     assert (state(store), row.started, row.finished) == (("done", 5, None), started, finished)
 
 
-def test_nothing_but_results_changes_after_the_end(store: Store) -> None:
-    store.start_phase("a", PhaseName.GENERATE, 5)
-    store.end("a", ExperimentState.CANCELLED, "cancelled on request")
+def counted(store: Store, name: PhaseName = PhaseName.GENERATE) -> tuple[int, int]:
+    row = store.phases("a")[name]
+    return row.done, row.failed
+
+
+def test_nothing_changes_after_a_cancellation(store: Store, attempt: Attempt) -> None:
+    attempt.start_phase(PhaseName.GENERATE, 5)
+    assert attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("1", {"text": "in time"})])])
+    store.cancel("a")
     for late in (ExperimentState.COMPLETED, ExperimentState.FAILED):
-        store.end("a", late, "late")
-    store.end_phase("a", PhaseName.GENERATE)
-    store.start_phase("a", PhaseName.DETECT, 5)
-    store.keep("a", results={"late": True})
-    store.complete("a", {"late": True})
+        attempt.end(late, "late")
+    attempt.end_phase(PhaseName.GENERATE)
+    attempt.start_phase(PhaseName.DETECT, 5)
+    attempt.keep(results={"late": True})
+    attempt.complete({"late": True})
+    assert attempt.plan(PhaseName.DETECT, [Chunk(0, "zero-shot/en", ("1",))]) == []
+    assert not attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("2", {"text": "late"})])])
     row = store.get("a")
     assert (row.state, row.cause, row.results, row.manifest) == ("cancelled", "cancelled on request", None, None)
     assert (state(store)[0], state(store, PhaseName.DETECT)[0]) == ("running", "pending")
-    store.save("a", "generate", "zero-shot/en", [Outcome("1", {"text": "paid for"})])
-    assert store.counts("a") == {("generate", "ok"): 1}
+    assert set(store.outcomes("a", "generate", "zero-shot/en", ["1", "2"])) == {"1"}
+    assert counted(store) == (1, 0)
 
 
-def test_the_first_cut_into_chunks_stays(store: Store) -> None:
+def test_an_attempt_changes_nothing_once_there_is_another(store: Store, attempt: Attempt) -> None:
+    assert store.attempt_again("a", 1) == 2
+    assert store.attempt_again("a", 1) is None
+    assert not attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("1", {})])])
+    attempt.end(ExperimentState.FAILED, "late")
+    assert not attempt.goes_on()
+    assert store.attempt("a").goes_on()
+    assert counted(store) == (0, 0)
+
+
+def test_the_first_cut_into_chunks_stays(store: Store, attempt: Attempt) -> None:
     """A process that planned was killed; the one that goes on has another batch size."""
-    first = [Chunk(0, "u", ("1", "2")), Chunk(1, "u", ("3",))]
-    assert store.plan("a", PhaseName.GENERATE, first) == first
-    assert store.plan("a", PhaseName.GENERATE, [Chunk(0, "u", ("1", "2", "3"))]) == first
-    assert store.plan("a", PhaseName.GENERATE, [Chunk(n, "u", (str(n),)) for n in range(3)]) == first
-    assert state(store) == ("running", 3, None)
-    assert store.plan("a", PhaseName.TRANSLATE, []) == []
+    first = [Chunk(0, "u", ("1", "2")), Chunk(1, "v", ("3",)), Chunk(2, "a", ("4",))]
+    assert attempt.plan(PhaseName.GENERATE, first) == ["u", "v", "a"]
+    attempt.plan(PhaseName.GENERATE, [Chunk(0, "u", ("1", "2", "3"))])
+    attempt.plan(PhaseName.GENERATE, [Chunk(n, "u", (str(n),)) for n in range(4)])
+    assert store.chunks("a", "generate", -1, 9) == first
+    assert store.chunks("a", "generate", 0, 1) == first[1:2]
+    assert store.planned("a", "generate") == 4
+    assert attempt.plan(PhaseName.TRANSLATE, []) == []
 
 
-def test_the_first_manifest_stays_until_it_is_completed(store: Store) -> None:
-    store.keep("a", manifest={"weights": {}})
-    store.keep("a", manifest={"late": True})
+def test_results_are_counted_once(store: Store, attempt: Attempt) -> None:
+    some = [Outcome("1", {}), Outcome("2", None, "why")]
+    attempt.save(PhaseName.GENERATE, [("u", some), ("v", some)])
+    attempt.save(PhaseName.GENERATE, [("u", [*some, Outcome("3", None, "why")])])
+    assert counted(store) == (5, 3)
+    attempt.plan(PhaseName.GENERATE, [])  # counts anew
+    assert counted(store) == (5, 3)
+
+
+def test_the_first_manifest_stays_until_it_is_completed(store: Store, attempt: Attempt) -> None:
+    attempt.keep(manifest={"weights": {}})
+    attempt.keep(manifest={"late": True})
     assert store.get("a").manifest == {"weights": {}}
-    store.complete("a", {"weights": {"zero-shot": "0" * 64}})
-    store.keep("a", manifest={"late": True})
+    attempt.complete({"weights": {"zero-shot": "0" * 64}})
+    attempt.keep(manifest={"late": True})
     assert store.get("a").manifest == {"weights": {"zero-shot": "0" * 64}}
 
 
-def test_the_steps_of_a_training_do_not_go_back(store: Store) -> None:
+def test_the_steps_of_a_training_do_not_go_back(store: Store, attempt: Attempt) -> None:
     for step, total in ((0, 1), (7, 10), (0, 1), (5, 10)):
-        store.set_training("a", "sft", "job", step, total)
+        attempt.set_training("sft", "job", step, total)
     assert [(row.step, row.total_steps) for row in store.trainings("a")] == [(7, 10)]
-    store.set_training("a", "sft", "another job", 1, 3)
+    attempt.set_training("sft", "another job", 1, 3)
     assert [(row.job, row.step, row.total_steps) for row in store.trainings("a")] == [("another job", 1, 3)]
 
 
-def test_messages_of_an_ended_process_are_forgotten(store: Store) -> None:
-    store.start_phase("a", PhaseName.GENERATE, 5)
-    store.tell("a", PhaseName.GENERATE, "Waiting")
+def test_messages_of_an_ended_process_are_forgotten(store: Store, attempt: Attempt) -> None:
+    attempt.start_phase(PhaseName.GENERATE, 5)
+    attempt.tell(PhaseName.GENERATE, "Waiting")
     store.forget_messages()
     assert state(store) == ("running", 5, None)
 
 
-def test_what_others_say_is_kept_in_letters_that_every_database_takes(store: Store) -> None:
+def test_what_others_say_is_kept_in_letters_that_every_database_takes(store: Store, attempt: Attempt) -> None:
     """PostgreSQL takes no NUL, and a contract lets a service write one."""
-    store.start_phase("a", PhaseName.GENERATE, 1)
-    store.tell("a", PhaseName.GENERATE, "Waiting: no\0 idea")
+    attempt.start_phase(PhaseName.GENERATE, 1)
+    attempt.tell(PhaseName.GENERATE, "Waiting: no\0 idea")
     assert state(store) == ("running", 1, "Waiting: no idea")
-    store.save("a", "generate", "u", [Outcome("1", None, "no\0 idea"), Outcome("2", {"text": "a\0b"})])
-    kept = store.results("a", "generate")
-    assert (kept["u", "1"].cause, kept["u", "2"].cause, kept["u", "2"].body) == ("no idea", None, {"text": "a\0b"})
-    store.end("a", ExperimentState.FAILED, "no\0 idea")
+    told = [Outcome("1", None, "no\0 idea"), Outcome("2", {"text": "a\0b"})]
+    attempt.save(PhaseName.GENERATE, [("u", told)])
+    kept = store.outcomes("a", "generate", "u", ["1", "2"])
+    assert (kept["1"].cause, kept["2"].cause, kept["2"].body) == ("no idea", None, {"text": "a\0b"})
+    attempt.end(ExperimentState.FAILED, "no\0 idea")
     assert store.get("a").cause == "no idea"
 
 

@@ -13,11 +13,14 @@ from plumbline_contracts.experiment import DataSource, ExperimentSpec
 from plumbline_coordinator import database, waiting
 from plumbline_coordinator.items import read_items, spread
 from plumbline_coordinator.prompting import Prompting, builtin, builtin_languages
+from plumbline_coordinator.rows import Outcome
+from plumbline_coordinator.run import Run
 from plumbline_coordinator.settings import Settings
 from plumbline_coordinator.sources import Sources
+from plumbline_coordinator.stages import STAGES
 from plumbline_coordinator.stages.stage import chunks
-from plumbline_coordinator.store import Outcome, Store
-from plumbline_coordinator.workflows import Workflows
+from plumbline_coordinator.store import Store
+from plumbline_coordinator.turn import Turn
 from plumbline_kit.client import Unreachable
 from plumbline_kit.errors import ProblemError
 from plumbline_kit.folder_store import FolderStore
@@ -184,17 +187,21 @@ def test_an_answer_that_lacks_an_item_is_told() -> None:
 
 
 def test_results_are_kept_once(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    attempt = store.attempt("a")
+    attempt.save(PhaseName.GENERATE, [("arm/en", [Outcome("1", {"text": "first"})])])
+    attempt.save(PhaseName.GENERATE, [("arm/en", [Outcome("1", {"text": "second"}), Outcome("2", None, "why")])])
+    kept = store.outcomes("a", "generate", "arm/en", ["1", "2", "3"])
+    assert kept == {"1": Outcome("1", {"text": "first"}), "2": Outcome("2", None, "why")}
+
+
+def new_store(tmp_path: Path) -> Store:
     engine = database.connect(f"sqlite:///{tmp_path}/test.sqlite")
     database.migrate(engine)
     database.migrate(engine)
     store = Store(engine)
     store.create("a", spec(), "text", "a.yaml", {}, "0" * 64)
-    store.save("a", "generate", "arm/en", [Outcome("1", {"text": "first"})])
-    store.save("a", "generate", "arm/en", [Outcome("1", {"text": "second"}), Outcome("2", None, "why")])
-    kept = store.results("a", "generate")
-    assert kept["arm/en", "1"].body == {"text": "first"}
-    assert kept["arm/en", "2"].cause == "why"
-    assert store.counts("a") == {("generate", "ok"): 1, ("generate", "failed"): 1}
+    return store
 
 
 def test_a_request_that_our_own_models_refuse_is_recorded_for_its_item() -> None:
@@ -211,18 +218,19 @@ def test_a_request_that_our_own_models_refuse_is_recorded_for_its_item() -> None
     assert [one.item for one in outcomes if one.cause and "invalid-request" in one.cause] == ["too long"]
 
 
-def test_a_chunk_whose_rows_are_there_asks_nobody(tmp_path: Path) -> None:
+def test_a_turn_whose_rows_are_there_asks_nobody(tmp_path: Path) -> None:
     """As after a kill between the rows and the engine's record of the step."""
-    engine = database.connect(f"sqlite:///{tmp_path}/test.sqlite")
-    database.migrate(engine)
-    store = Store(engine)
-    store.create("a", spec(), "text", "a.yaml", {}, "0" * 64)
-    store.plan("a", PhaseName.DETECT, chunks([("zero-shot/en", ["1"])], 8))
-    store.save("a", "detect", "zero-shot/en", [Outcome("1", {"detections": []})])
-    workflows = Workflows.__new__(Workflows)  # without an engine; no service could answer
-    workflows.store, workflows.settings = store, Settings(analyzer_url="http://127.0.0.1:9")
-    asyncio.run(workflows._process("a", PhaseName.DETECT, 0))
-    assert store.counts("a") == {("detect", "ok"): 1}
+    store = new_store(tmp_path)
+    attempt = store.attempt("a")
+    attempt.plan(PhaseName.DETECT, chunks([("zero-shot/en", ["1"])], 8))
+    attempt.save(PhaseName.DETECT, [("zero-shot/en", [Outcome("1", {"detections": []})])])
+    settings = Settings(analyzer_url="http://127.0.0.1:9")  # nobody would answer
+
+    async def tell(_: str | None) -> None: ...
+
+    run = Run("a", store, settings)
+    assert asyncio.run(Turn(run, STAGES[PhaseName.DETECT], "analyzer", tell).work())
+    assert store.phases("a")["detect"].done == 1
 
 
 def test_the_seed_of_an_experiment_is_that_of_what_sets_none() -> None:

@@ -2,12 +2,16 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from plumbline_contracts import analyzer
 from plumbline_contracts.common import Artifact, Info
+from plumbline_contracts.coordinator import PhaseName
 
-from .records import Records, keys
+from .records import pages, size
 from .run import Run
+from .stages.generate import arms_and_languages
 from .stages.train import used_trainings
 from .waiting import Tell, patiently
 
@@ -17,7 +21,7 @@ async def analyze(run: Run, tell: Tell) -> None:
     async with run.client("analyzer") as client:
         call = partial(client.call, "POST", "/v1/analyses", analyzer.AnalysisResponse, request)
         answer = await patiently(call, tell)
-    keep = partial(run.store.keep, run.id, results=answer.model_dump(mode="json"))
+    keep = partial(run.attempt.keep, results=answer.model_dump(mode="json"))
     await patiently(partial(asyncio.to_thread, keep), tell)
 
 
@@ -36,15 +40,17 @@ def _request(run: Run) -> analyzer.AnalysisRequest:
         notes=[run.spec.description] if run.spec.description else [],
     )
     told = {"weights": _weights(run), "analysis": request.model_dump(mode="json")}
-    run.store.complete(run.id, manifest | told)
+    run.attempt.complete(manifest | told)
     return request
 
 
 def _observations(run: Run) -> Artifact:
-    everything = keys(run)
-    records = Records(run, {f"{arm}/{item.language}" for arm, item in everything})
-    lines = [records.record(arm, item).observation().model_dump_json() for arm, item in everything]
-    return run.artifacts.put_bytes(("\n".join(lines) + "\n").encode(), f"observations-{run.id[:80]}")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "observations.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            for page in pages(run, 0, size(run)):
+                file.writelines(f"{record.observation().model_dump_json()}\n" for record in page)
+        return run.artifacts.put(path, f"observations-{run.id[:80]}")
 
 
 def _arm(run: Run, name: str) -> analyzer.ArmLabel:
@@ -65,11 +71,11 @@ def _judge(name: str, info: Info) -> analyzer.JudgeLabel:
 def _weights(run: Run) -> dict[str, str]:
     """sha256 of the weights that every arm generated with, as the generator said."""
     found: dict[str, str] = {}
-    for (unit, _), outcome in run.store.results(run.id, "generate").items():
-        if outcome.body and outcome.body["weights_sha256"]:
-            found[unit.split("/")[0]] = outcome.body["weights_sha256"]
+    for unit, _ in arms_and_languages(run):
+        body = run.store.any_body(run.id, PhaseName.GENERATE, unit)
+        if body and body["weights_sha256"]:
+            found[unit.split("/")[0]] = body["weights_sha256"]
     for name in used_trainings(run.spec):
-        outcome = run.store.results(run.id, "train", [name])[name, name]
-        if outcome.body:
-            found[f"training {name}"] = outcome.body["weights"]["sha256"]
+        if (trained := run.trained(name).body) is not None:
+            found[f"training {name}"] = trained["weights"]["sha256"]
     return dict(sorted(found.items()))

@@ -16,10 +16,11 @@ from . import judges
 from .items import read_items
 from .preparation import identified
 from .prompting import Prompting, builtin_languages, uses_urial
+from .rows import Item
 from .run import Run
 from .settings import Settings
 from .stages.train import rendered, used_trainings
-from .store import Item, Store
+from .store import Store
 from .yaml_places import SpecText, invalid
 
 _ASK_S = 5.0

@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from plumbline_kit.errors import ProblemError
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Column, Connection, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -79,8 +79,11 @@ def usable() -> Iterator[None]:
         raise ProblemError(503, "no-database", detail, retry_after=2) from error
 
 
-def migrate(engine: Engine) -> None:
-    """Apply the migrations that are missing. A newer schema is used as it is: a migration only adds (decision 13)."""
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Apply the migrations up to `revision` that are missing.
+
+    A newer schema is used as it is: a migration only adds (decision 13).
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as connection:
@@ -93,7 +96,7 @@ def migrate(engine: Engine) -> None:
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         found = MigrationContext.configure(connection).get_current_revision()
         if found is None or found in known:
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
         else:
             log.warning("the schema %s of the database is newer than this coordinator", found)
 
@@ -118,8 +121,15 @@ def workflow_database(url: URL | str) -> str:
     return f"sqlite:///{path}"
 
 
-def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows whose keys are not there yet."""
+def insert_new(
+    connection: Connection, table: Table, rows: list[dict[str, Any]], returned: Column[Any] | None = None
+) -> list[Any]:
+    """Insert the rows whose keys are not there yet; `returned` of those, where it is asked for."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    if rows:
-        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    if not rows:
+        return []
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    if returned is None:
+        connection.execute(statement, rows)
+        return []
+    return list(connection.scalars(statement.returning(returned), rows))

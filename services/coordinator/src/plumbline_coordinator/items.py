@@ -7,8 +7,8 @@ from plumbline_contracts.common import Artifact, Place
 from plumbline_contracts.experiment import ExperimentSpec, InstructionFields
 from plumbline_kit.errors import ProblemError
 
+from .rows import Item
 from .sources import Row, Sources, storable, text
-from .store import Item
 
 
 def read_items(spec: ExperimentSpec, files: dict[str, Artifact], sources: Sources) -> list[Item]:

@@ -1,5 +1,7 @@
 """Whether a judge answers its contract: rubrics, a test item, every answer; and whether it is still the same one."""
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +12,7 @@ from plumbline_kit.client import ServiceClient, is_transient
 from plumbline_kit.errors import ProblemError
 from pydantic import ValidationError
 
-from .store import Outcome
+from .rows import Outcome
 
 _TEST_ITEM = JudgmentItem(
     id="test",
@@ -64,6 +66,24 @@ async def probe(client: ServiceClient, rubric: str, aspects: Sequence[str]) -> N
         raise ProblemError(503, "backend-unavailable", detail, retry_after=5)
     if causes == {UnscoredCause.BACKEND_REFUSED}:
         raise ProblemError(422, "backend-refused", detail)
+
+
+class Witness:
+    """Asks `still` once for all who wait for the same word."""
+
+    def __init__(self, client: ServiceClient, recorded: Info) -> None:
+        self.client, self.recorded = client, recorded
+        self._asking = asyncio.Lock()
+        self._begun = 0.0
+
+    async def still(self) -> None:
+        """What counts is the answer to a question that was asked after this was called."""
+        called = time.monotonic()
+        async with self._asking:
+            if self._begun < called:
+                begun = time.monotonic()
+                await still(self.client, self.recorded)
+                self._begun = begun
 
 
 async def still(client: ServiceClient, recorded: Info) -> None:

@@ -20,7 +20,7 @@ _CONTRACTS = {one.NAME: one for one in (translator, generator, trainer, judge, a
 
 async def prepare(run: Run, tell: Tell) -> None:
     """Store the items and the manifest. A service that answers another contract fails the experiment."""
-    await asyncio.to_thread(run.store.start, run.id)
+    await asyncio.to_thread(run.attempt.start)
     services = {name: await patiently(partial(info, run, name), tell) for name in services_of(run)}
     rubrics = {choice.name: await patiently(partial(_aspects, run, choice), tell) for choice in run.spec.judges}
     for name, aspects in rubrics.items():
@@ -28,9 +28,9 @@ async def prepare(run: Run, tell: Tell) -> None:
             await patiently(partial(_probe, run, name, rubric, aspects[rubric]), tell)
     # The artifact store may be away, as a service may.
     items = await patiently(partial(asyncio.to_thread, read_items, run.spec, run.files, run.sources), tell)
-    await asyncio.to_thread(run.store.add_items, run.id, items)
+    await asyncio.to_thread(run.attempt.add_items, items)
     manifest = await patiently(partial(asyncio.to_thread, provenance.manifest, run, services, rubrics), tell)
-    await asyncio.to_thread(run.store.keep, run.id, manifest=manifest.model_dump(mode="json"))
+    await asyncio.to_thread(run.attempt.keep, manifest=manifest.model_dump(mode="json"))
 
 
 def services_of(run: Run) -> list[str]:

@@ -1,4 +1,4 @@
-"""How far an experiment is, counted from the tables."""
+"""How far an experiment is."""
 
 import shutil
 from collections.abc import Iterable
@@ -23,12 +23,11 @@ def trouble(folders: Iterable[Path]) -> str | None:
 
 
 def progress(store: Store, row: Row[Any], trouble: str | None = None) -> Experiment:
-    phases, counts = store.phases(row.id), store.counts(row.id)
+    phases = store.phases(row.id)
 
     def phase(name: PhaseName) -> Phase:
         stored = phases[name]
-        ok, failed, total = counts.get((name, "ok"), 0), counts.get((name, "failed"), 0), stored.total
-        done = ok + failed
+        done, failed, total = stored.done, stored.failed, stored.total
         if name in (PhaseName.PREPARE, PhaseName.ANALYZE):
             done = total if stored.state == PhaseState.DONE else 0
         elif name == PhaseName.TRAIN and (jobs := store.trainings(row.id)):

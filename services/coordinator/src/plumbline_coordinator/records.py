@@ -1,45 +1,60 @@
 """What became of every item: the records that people export and the observations that the analyzer reads."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from plumbline_contracts import analyzer
-from plumbline_contracts.coordinator import RecordedJudgment, ResponseRecord
+from plumbline_contracts.coordinator import PhaseName, RecordedJudgment, ResponseRecord
 
+from .rows import Item, Outcome
 from .run import Run
-from .store import Item, Key, Outcome
+from .stages.generate import arms_and_languages
 
 _NOT_RUN = Outcome("", None, "not run")
+_PAGE = 500
 
 
-def keys(run: Run) -> list[tuple[str, Item]]:
-    """Every (arm, item), in the order of the spec and the data set."""
-    by_language = {one: [i for i in run.items if i.language == one] for one in run.spec.languages}
-    return [(arm.name, item) for arm in run.spec.arms for items in by_language.values() for item in items]
+def size(run: Run) -> int:
+    """How many records there are: one per arm, language and item."""
+    return len(run.spec.arms) * sum(run.store.items_per_language(run.id).values())
 
 
-class Records:
-    """Read from the tables at once; one record per arm, language and item, also where there is no response."""
+def pages(run: Run, start: int, end: int) -> Iterator[list[ResponseRecord]]:
+    """The records numbered from `start` to before `end`, in the order of the spec and the data set, in pieces."""
+    have, first = run.store.items_per_language(run.id), 0
+    for unit, language in arms_and_languages(run):
+        last = first + have.get(language, 0)
+        for position in range(max(start, first), min(end, last), _PAGE):
+            stop = min(position + _PAGE, end, last)
+            items = run.store.items_at(run.id, language, position - first, stop - first)
+            page = _Page(run, unit, items)
+            yield [page.record(one) for one in items]
+        first = last
 
-    def __init__(self, run: Run, units: Iterable[str]) -> None:
-        """`units` are the arm/language pairs to read."""
-        self.run, units = run, sorted(units)
-        judged = [
-            f"{one.name}/{category}/{unit}" for one in run.spec.judges for category in one.rubrics for unit in units
-        ]
-        self.aspects: dict[str, dict[str, list[str]]] = run.store.get(run.id).manifest["rubrics"]
-        self.responses = run.store.results(run.id, "generate", units)
-        self.detections = run.store.results(run.id, "detect", units)
-        self.judgments = run.store.results(run.id, "judge", judged)
-        self.instructions = {one: run.instructions(one) for one in run.spec.languages}
 
-    def record(self, arm: str, one: Item) -> ResponseRecord:
-        unit = f"{arm}/{one.language}"
-        response = self.responses.get((unit, one.item), _NOT_RUN)
+class _Page:
+    """What became of some items of one arm and language, also where there is no response."""
+
+    def __init__(self, run: Run, unit: str, items: Sequence[Item]) -> None:
+        self.run, self.unit = run, unit
+        self.arm, language = unit.split("/")
+        ids = [one.item for one in items]
+        self.responses = run.store.outcomes(run.id, PhaseName.GENERATE, unit, ids)
+        self.detections = run.store.outcomes(run.id, PhaseName.DETECT, unit, ids)
+        self.instructions = run.instructions(language, items)
+        self.judgments: dict[str, dict[str, Outcome]] = {}
+        for choice in run.spec.judges:
+            for category in choice.rubrics:
+                of_category = [one.item for one in items if one.category == category]
+                judged = f"{choice.name}/{category}/{unit}"
+                self.judgments[judged] = run.store.outcomes(run.id, PhaseName.JUDGE, judged, of_category)
+
+    def record(self, one: Item) -> ResponseRecord:
+        response = self.responses.get(one.item, _NOT_RUN)
         body = response.body or {}
-        instruction = self.instructions[one.language][one.item].body
+        instruction = self.instructions[one.item].body
         return ResponseRecord(
-            arm=arm,
+            arm=self.arm,
             language=one.language,
             item=one.item,
             category=one.category,
@@ -50,14 +65,12 @@ class Records:
             finish_reason=body.get("finish_reason"),
             prompt_tokens=body.get("prompt_tokens"),
             completion_tokens=body.get("completion_tokens"),
-            detections=self._detections((unit, one.item)),
-            judgments=[
-                judgment for choice in self._judged(one) for judgment in self._scores(choice, unit, one, response)
-            ],
+            detections=self._detections(one.item),
+            judgments=[judgment for choice in self._judged(one) for judgment in self._scores(choice, one, response)],
         )
 
-    def _detections(self, key: Key) -> list[analyzer.Detection]:
-        body = self.detections.get(key, _NOT_RUN).body or {"detections": []}
+    def _detections(self, item: str) -> list[analyzer.Detection]:
+        body = self.detections.get(item, _NOT_RUN).body or {"detections": []}
         return [analyzer.Detection(**detection) for detection in body["detections"]]
 
     def _judged(self, one: Item) -> list[tuple[str, str]]:
@@ -65,12 +78,12 @@ class Records:
         choices = self.run.spec.judges
         return [(choice.name, choice.rubrics[one.category]) for choice in choices if one.category in choice.rubrics]
 
-    def _scores(self, choice: tuple[str, str], unit: str, one: Item, response: Outcome) -> Iterator[RecordedJudgment]:
+    def _scores(self, choice: tuple[str, str], one: Item, response: Outcome) -> Iterator[RecordedJudgment]:
         judge, rubric = choice
-        outcome = self.judgments.get((f"{judge}/{one.category}/{unit}", one.item), _NOT_RUN)
+        outcome = self.judgments[f"{judge}/{one.category}/{self.unit}"].get(one.item, _NOT_RUN)
         if outcome.body is None:
             cause = f"no response: {response.cause}" if response.body is None else outcome.cause
-            for aspect in self.aspects[judge][rubric]:
+            for aspect in self.run.manifest["rubrics"][judge][rubric]:
                 yield _recorded(judge, rubric, aspect, None, None, cause)
             return
         for score in outcome.body["scores"]:

@@ -1,25 +1,31 @@
 """One experiment as the stages see it: its spec, its tables, its prompts, the services it uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 from plumbline_contracts.common import Artifact
+from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import Arm, ExperimentSpec
 from plumbline_kit.artifacts import open_store
 from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
+from .attempt import Attempt
 from .prompting import Prompting
+from .rows import Item, Outcome
 from .settings import Settings
 from .sources import Sources
-from .store import Item, Outcome, Store
+from .store import Store
 
 
 class Run:
     """Cheap to make; a step makes one. `client` opens a client of a service by name (`judge:NAME` for judges)."""
 
-    def __init__(self, id: str, store: Store, settings: Settings) -> None:
-        self.id, self.store, self.settings = id, store, settings
+    def __init__(self, id: str, store: Store, settings: Settings, attempt: int | None = None) -> None:
+        """`attempt` is the one whose work this is, by default the newest."""
+        self.id, self.store, self.settings, self._number = id, store, settings, attempt
+        self._trained: dict[str, Outcome] = {}
         self.artifacts = open_store(settings)
         self.sources = Sources(self.artifacts, settings.datasets_dir, download=settings.hub)
 
@@ -32,8 +38,12 @@ class Run:
         return self.store.files(self.id)
 
     @cached_property
-    def items(self) -> list[Item]:
-        return self.store.items(self.id)
+    def attempt(self) -> Attempt:
+        return self.store.attempt(self.id, self._number)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return dict(self.store.get(self.id).manifest)
 
     @cached_property
     def prompting(self) -> Prompting:
@@ -45,17 +55,23 @@ class Run:
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.spec.arms if arm.name == name)
 
-    def instructions(self, language: str) -> dict[str, Outcome]:
+    def instructions(self, language: str, items: Sequence[Item]) -> dict[str, Outcome]:
         """By item: {"text": instruction}, or the cause why there is none in this language."""
-        translated = self.store.results(self.id, "translate", [language])
+        foreign = [one.item for one in items if one.translate]
+        translated = self.store.outcomes(self.id, PhaseName.TRANSLATE, language, foreign) if foreign else {}
         missing = Outcome("", None, "not translated")
         return {
-            one.item: translated.get((language, one.item), missing)
+            one.item: translated.get(one.item, missing)
             if one.translate
             else Outcome(one.item, {"text": one.source, "flags": []})
-            for one in self.items
-            if one.language == language
+            for one in items
         }
+
+    def trained(self, name: str) -> Outcome:
+        """What became of a training, once its stage has ended."""
+        if name not in self._trained:
+            self._trained |= self.store.outcomes(self.id, PhaseName.TRAIN, name, [name])
+        return self._trained[name]
 
     def client(self, service: str) -> ServiceClient:
         """A client that tries once; waiting and retrying is up to the caller (see waiting.py)."""

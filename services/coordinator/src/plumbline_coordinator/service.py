@@ -16,11 +16,12 @@ from plumbline_kit.errors import ProblemError
 from . import __version__, database, provenance
 from .check import check
 from .progress import progress, trouble
-from .records import Records, keys
+from .records import pages, size
 from .run import Run
 from .settings import Settings
 from .stages.train import used_trainings
-from .store import GOING_ON, Store
+from .store import Store
+from .transactions import GOING_ON
 from .workflows import Workflows
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class CoordinatorService:
             detail = f"The id {id!r} is that of another experiment file ({row.name!r}, {row.state}); choose another id."
             raise ProblemError(409, "id-taken", detail)
         if row.state in GOING_ON:
-            await self.workflows.start(id)
+            await self.workflows.start(id, row.attempt)
         return await self.get(id)
 
     async def list_all(self) -> contract.ExperimentList:
@@ -77,8 +78,8 @@ class CoordinatorService:
         row = await asyncio.to_thread(self.store.get, id)
         if row.state in (*GOING_ON, contract.ExperimentState.CANCELLED):
             # In this order: nothing that another process takes over in between does any more work.
-            await asyncio.to_thread(self.store.end, id, contract.ExperimentState.CANCELLED, "cancelled on request")
-            await self.workflows.cancel(id)
+            await asyncio.to_thread(self.store.cancel, id)
+            await self.workflows.cancel(id, row.attempt)
             await self._cancel_trainings(id)
         return await self.get(id)
 
@@ -110,12 +111,9 @@ class CoordinatorService:
 
     def _page(self, id: str, start: int, limit: int) -> contract.ResponsePage:
         run, end = self._run(id), start + limit
-        everything = keys(run)
-        page = everything[start:end]
-        records = Records(run, {f"{arm}/{item.language}" for arm, item in page})
         return contract.ResponsePage(
-            responses=[records.record(arm, item) for arm, item in page],
-            next=str(end) if end < len(everything) else None,
+            responses=[record for page in pages(run, start, end) for record in page],
+            next=str(end) if end < size(run) else None,
         )
 
     async def results(self, id: str) -> AnalysisResponse:

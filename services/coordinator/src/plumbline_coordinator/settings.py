@@ -35,7 +35,7 @@ class Settings(ServiceSettings):
         default=None, max_length=100, description="Name of this process among those of one database; none is as good."
     )
     lease_s: float = Field(default=15, gt=0, description="On PostgreSQL, whoever is silent for so long is taken over.")
-    concurrency: int = Field(default=2, ge=1, description="Batches under way at once per service.")
+    concurrency: int = Field(default=2, ge=1, description="Requests under way at once per service.")
     batch_size: int = Field(default=32, ge=1, le=64, description="Items per request to a service.")
     request_timeout_s: float = Field(default=1800, gt=0, description="For one batch.")
     max_request_bytes: int = Field(

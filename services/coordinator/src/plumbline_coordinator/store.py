@@ -1,78 +1,27 @@
-"""Everything the coordinator keeps, behind plain methods. Synchronous: call it from threads."""
+"""What is read from the coordinator's tables, and what people change. Synchronous: call it from threads."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from plumbline_contracts.common import Artifact
 from plumbline_contracts.coordinator import ExperimentState, PhaseName, PhaseState
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_kit.errors import ProblemError
-from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, exists, func, or_, select, update
+from sqlalchemy import Row, Select, and_, func, select, update
 
-from .database import insert_new, usable
+from .attempt import Attempt
+from .database import insert_new
+from .rows import Chunk, Item, Outcome
 from .tables import chunk, experiment, item, phase, result, training
+from .transactions import GOING_ON, Transactions, now
 
-Key = tuple[str, str]
-GOING_ON = (ExperimentState.QUEUED, ExperimentState.RUNNING)  # every other state is an end
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A batch of one stage: `items` of one `unit` (the language, arm/language or judge/arm/language they belong to)."""
-
-    number: int
-    unit: str
-    items: tuple[str, ...]
+_AT_ONCE = 1000
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one item: a body, or the cause why there is none."""
-
-    item: str
-    body: dict[str, Any] | None
-    cause: str | None = None
-
-
-@dataclass(frozen=True)
-class Item:
-    """One instruction in one language; `source` still has to be translated where `translate` is set."""
-
-    language: str
-    item: str
-    position: int
-    category: str
-    tasks: list[str]
-    source: str
-    translate: bool
-    reference: str | None
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Store:
-    """Any of these may happen twice, also by a process that was taken for dead: the second time changes nothing.
-
-    All raise the problem `no-database` while the database is away.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with usable(), self.engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with usable(), self.engine.begin() as connection:
-            yield connection
+class Store(Transactions):
+    def attempt(self, id: str, number: int | None = None) -> Attempt:
+        """The writing side of one attempt, by default the newest."""
+        return Attempt(self.engine, id, self.get(id).attempt if number is None else number)
 
     # --- experiments ---
 
@@ -89,6 +38,7 @@ class Store:
             "spec_sha256": sha256,
             "resolved": spec.model_dump(mode="json"),
             "state": ExperimentState.QUEUED,
+            "attempt": 1,
             "created": now(),
         }
         phases = [{"experiment": id, "name": name, "state": PhaseState.PENDING, "total": 0} for name in PhaseName]
@@ -121,9 +71,11 @@ class Store:
         with self._read() as connection:
             return connection.execute(select(experiment).order_by(experiment.c.created.desc())).all()
 
-    def going_on(self) -> set[str]:
+    def going_on(self) -> dict[str, int]:
+        """Experiment -> its attempt."""
+        query = select(experiment.c.id, experiment.c.attempt).where(experiment.c.state.in_(GOING_ON))
         with self._read() as connection:
-            return set(connection.scalars(select(experiment.c.id).where(experiment.c.state.in_(GOING_ON))))
+            return {key: value for key, value in connection.execute(query)}
 
     def spec(self, id: str) -> ExperimentSpec:
         return ExperimentSpec.model_validate(self.get(id).resolved)
@@ -131,74 +83,70 @@ class Store:
     def files(self, id: str) -> dict[str, Artifact]:
         return {path: Artifact(**artifact) for path, artifact in self.get(id).files.items()}
 
-    def start(self, id: str) -> None:
-        self._move(id, (ExperimentState.QUEUED,), ExperimentState.RUNNING, started=now())
+    def cancel(self, id: str) -> None:
+        """When this has returned, no row of the experiment changes any more."""
+        with self._hold(id) as (connection, row):
+            if row.state in GOING_ON:
+                ended = {"state": ExperimentState.CANCELLED, "cause": "cancelled on request", "finished": now()}
+                connection.execute(update(experiment).where(experiment.c.id == id).values(ended))
 
-    def end(self, id: str, state: ExperimentState, cause: str | None = None) -> None:
-        """A state that has ended never changes again."""
-        self._move(id, GOING_ON, state, cause=cause, finished=now())
+    def attempt_again(self, id: str, number: int) -> int | None:
+        """Leave attempt `number` behind, of an experiment that goes on; null where that has happened."""
+        with self._hold(id) as (connection, row):
+            if row.state not in GOING_ON or row.attempt != number:
+                return None
+            connection.execute(update(experiment).where(experiment.c.id == id).values(attempt=number + 1))
+        return number + 1
 
-    def _move(self, id: str, allowed: Iterable[ExperimentState], state: ExperimentState, **values: Any) -> None:
-        with self._write() as connection:
-            where = and_(experiment.c.id == id, experiment.c.state.in_(list(allowed)))
-            connection.execute(update(experiment).where(where).values(state=state, **values))
-
-    def keep(self, id: str, **columns: Any) -> None:
-        """Store the manifest or the results of an experiment that goes on, unless they are there."""
-        absent = [experiment.c[name].is_(None) for name in columns]
-        with self._write() as connection:
-            where = and_(experiment.c.id == id, experiment.c.state.in_(GOING_ON), *absent)
-            connection.execute(update(experiment).where(where).values(**columns))
-
-    def complete(self, id: str, manifest: dict[str, Any]) -> None:
-        """Replace the manifest of an experiment that goes on, now that more is known."""
-        with self._write() as connection:
-            where = and_(experiment.c.id == id, experiment.c.state.in_(GOING_ON))
-            connection.execute(update(experiment).where(where).values(manifest=manifest))
-
-    # --- phases: pending, running, done, and never back; as they are when the experiment has ended ---
+    # --- phases and trainings ---
 
     def phases(self, id: str) -> dict[str, Row[Any]]:
         with self._read() as connection:
             return {row.name: row for row in connection.execute(select(phase).where(phase.c.experiment == id))}
-
-    def start_phase(self, id: str, name: PhaseName, total: int) -> None:
-        values = {"state": PhaseState.RUNNING, "started": now(), "total": total}
-        with self._write() as connection:
-            connection.execute(update(phase).where(_phase_is(id, name, PhaseState.PENDING)).values(values))
-
-    def end_phase(self, id: str, name: PhaseName) -> None:
-        values = {"state": PhaseState.DONE, "finished": now(), "message": None}
-        with self._write() as connection:
-            connection.execute(update(phase).where(_phase_is(id, name, PhaseState.RUNNING)).values(values))
-
-    def tell(self, id: str, name: PhaseName, message: str | None) -> None:
-        with self._write() as connection:
-            connection.execute(update(phase).where(_phase_is(id, name, PhaseState.RUNNING)).values(message=message))
 
     def forget_messages(self) -> None:
         """Those of a process that has ended would stay; a living one tells again what it waits for."""
         with self._write() as connection:
             connection.execute(update(phase).where(phase.c.message.is_not(None)).values(message=None))
 
-    def counts(self, id: str) -> dict[tuple[str, str], int]:
-        """(stage, status) -> number of results."""
-        query = (
-            select(result.c.stage, result.c.status, func.count())
-            .where(result.c.experiment == id)
-            .group_by(result.c.stage, result.c.status)
-        )
+    def trainings(self, id: str) -> Sequence[Row[Any]]:
         with self._read() as connection:
-            return {(stage, status): count for stage, status, count in connection.execute(query)}
+            return connection.execute(select(training).where(training.c.experiment == id)).all()
 
-    # --- items, chunks, results ---
+    # --- items ---
 
-    def add_items(self, id: str, items: Iterable[Item]) -> None:
-        with self._write() as connection:
-            insert_new(connection, item, [{"experiment": id, **vars(one)} for one in items])
+    def items_per_language(self, id: str) -> dict[str, int]:
+        query = select(item.c.language, func.count()).where(item.c.experiment == id).group_by(item.c.language)
+        with self._read() as connection:
+            return {key: value for key, value in connection.execute(query)}
 
-    def items(self, id: str) -> list[Item]:
-        query = select(item).where(item.c.experiment == id).order_by(item.c.language, item.c.position)
+    def ids(self, id: str, language: str, *, category: str | None = None, foreign: bool = False) -> Iterator[str]:
+        """Of the items of a language, in order; those of one category, or those to be translated, where so asked."""
+        query = select(item.c.item, item.c.position).where(item.c.experiment == id, item.c.language == language)
+        if category is not None:
+            query = query.where(item.c.category == category)
+        if foreign:
+            query = query.where(item.c.translate != 0)
+        last = -1
+        while True:  # in pieces: no connection is kept, and memory does not grow with the experiment
+            some = query.where(item.c.position > last).order_by(item.c.position).limit(_AT_ONCE)
+            with self._read() as connection:
+                rows = connection.execute(some).all()
+            yield from (row.item for row in rows)
+            if len(rows) < _AT_ONCE:
+                return
+            last = rows[-1].position
+
+    def items(self, id: str, language: str, ids: Iterable[str]) -> list[Item]:
+        return self._items(id, select(item).where(item.c.language == language, item.c.item.in_(list(ids))))
+
+    def items_at(self, id: str, language: str, start: int, end: int) -> list[Item]:
+        """Those at the positions from `start` to before `end`."""
+        at = and_(item.c.language == language, item.c.position >= start, item.c.position < end)
+        return self._items(id, select(item).where(at))
+
+    def _items(self, id: str, query: Select[Any]) -> list[Item]:
+        query = query.where(item.c.experiment == id).order_by(item.c.position)
         with self._read() as connection:
             return [
                 Item(
@@ -214,75 +162,48 @@ class Store:
                 for row in connection.execute(query)
             ]
 
-    def plan(self, id: str, stage: PhaseName, planned: Iterable[Chunk]) -> list[Chunk]:
-        """Keep how a stage is cut and start its phase. The first cut stays; the one that stays is returned."""
-        rows = [
-            {"experiment": id, "stage": stage, "number": one.number, "unit": one.unit, "items": list(one.items)}
-            for one in planned
-        ]
-        mine = and_(chunk.c.experiment == id, chunk.c.stage == stage)
-        with self._write() as connection:
-            # One process after the other: cuts into batches of different sizes must not mix.
-            of_phase = and_(phase.c.experiment == id, phase.c.name == stage)
-            connection.execute(select(phase.c.name).where(of_phase).with_for_update())
-            if connection.scalar(select(func.count()).where(mine)) == 0:
-                insert_new(connection, chunk, rows)
-            kept = connection.execute(select(chunk).where(mine).order_by(chunk.c.number)).all()
-        self.start_phase(id, stage, sum(len(row.items) for row in kept))
-        return [Chunk(row.number, row.unit, tuple(row.items)) for row in kept]
+    # --- chunks and results ---
 
-    def chunk(self, id: str, stage: str, number: int) -> Chunk:
-        where = and_(chunk.c.experiment == id, chunk.c.stage == stage, chunk.c.number == number)
+    def chunks(self, id: str, stage: str, after: int, limit: int) -> list[Chunk]:
+        """The next chunks of a stage, in order."""
+        mine = and_(chunk.c.experiment == id, chunk.c.stage == stage, chunk.c.number > after)
         with self._read() as connection:
-            row = connection.execute(select(chunk).where(where)).one()
-        return Chunk(row.number, row.unit, tuple(row.items))
+            rows = connection.execute(select(chunk).where(mine).order_by(chunk.c.number).limit(limit)).all()
+        return [Chunk(row.number, row.unit, tuple(row.items)) for row in rows]
 
-    def save(self, id: str, stage: str, unit: str, outcomes: Iterable[Outcome]) -> None:
-        """Keep outcomes in one transaction; what is there already stays as it is."""
-        rows = [
-            {
-                "experiment": id,
-                "stage": stage,
-                "unit": unit,
-                "item": one.item,
-                "status": "ok" if one.cause is None else "failed",
-                "body": one.body,
-                "cause": one.cause,
-            }
-            for one in outcomes
-        ]
-        with self._write() as connection:
-            insert_new(connection, result, rows)
+    def planned(self, id: str, stage: str) -> int:
+        """How many items the chunks of a stage have."""
+        number, total = -1, 0
+        while some := self.chunks(id, stage, number, _AT_ONCE):
+            number, total = some[-1].number, total + sum(len(one.items) for one in some)
+        return total
 
-    def done(self, id: str, stage: str, unit: str) -> set[str]:
-        """The items of a unit that have a result."""
-        where = and_(result.c.experiment == id, result.c.stage == stage, result.c.unit == unit)
+    def done(self, id: str, stage: str, unit: str, items: Iterable[str]) -> set[str]:
+        """Those of the items that have a result."""
+        mine = and_(result.c.experiment == id, result.c.stage == stage, result.c.unit == unit)
         with self._read() as connection:
-            return set(connection.scalars(select(result.c.item).where(where)))
+            return set(connection.scalars(select(result.c.item).where(mine, result.c.item.in_(list(items)))))
 
-    def results(self, id: str, stage: str, units: Iterable[str] | None = None) -> dict[Key, Outcome]:
-        """(unit, item) -> what became of it."""
-        query = select(result).where(result.c.experiment == id, result.c.stage == stage)
-        if units is not None:
-            query = query.where(result.c.unit.in_(list(units)))
+    def outcomes(self, id: str, stage: str, unit: str, items: Iterable[str]) -> dict[str, Outcome]:
+        """What became of these items, as far as something has."""
+        mine = and_(result.c.experiment == id, result.c.stage == stage, result.c.unit == unit)
+        query = select(result.c.item, result.c.body, result.c.cause).where(mine, result.c.item.in_(list(items)))
         with self._read() as connection:
-            return {(row.unit, row.item): Outcome(row.item, row.body, row.cause) for row in connection.execute(query)}
+            return {row.item: Outcome(row.item, row.body, row.cause) for row in connection.execute(query)}
 
-    # --- trainings ---
-
-    def set_training(self, id: str, name: str, job: str, step: int, total_steps: int) -> None:
-        row = {"experiment": id, "name": name, "job": job, "step": step, "total_steps": total_steps}
-        with self._write() as connection:
-            insert_new(connection, training, [row])
-            further = or_(training.c.job != job, training.c.step < step)
-            where = and_(training.c.experiment == id, training.c.name == name, further)
-            connection.execute(update(training).where(where).values(**row))
-
-    def trainings(self, id: str) -> Sequence[Row[Any]]:
+    def any_body(self, id: str, stage: str, unit: str) -> dict[str, Any] | None:
+        """Of a result that is not a failure, for what all of a unit have in common."""
+        mine = and_(result.c.experiment == id, result.c.stage == stage, result.c.unit == unit)
         with self._read() as connection:
-            return connection.execute(select(training).where(training.c.experiment == id)).all()
+            body = connection.scalars(select(result.c.body).where(mine, result.c.status == "ok").limit(1)).first()
+            return dict(body) if body is not None else None
 
-
-def _phase_is(id: str, name: PhaseName, state: PhaseState) -> ColumnElement[bool]:
-    goes_on = exists().where(experiment.c.id == id, experiment.c.state.in_(GOING_ON))
-    return and_(phase.c.experiment == id, phase.c.name == name, phase.c.state == state, goes_on)
+    def responses(self, id: str, unit: str) -> dict[str, int]:
+        """Category -> how many items have a response in an arm/language."""
+        language = unit.split("/")[1]
+        same = and_(item.c.experiment == id, item.c.language == language, item.c.item == result.c.item)
+        mine = and_(result.c.experiment == id, result.c.stage == PhaseName.GENERATE, result.c.unit == unit)
+        query = select(item.c.category, func.count()).select_from(result).join(item, same)
+        with self._read() as connection:
+            query = query.where(mine, result.c.status == "ok").group_by(item.c.category)
+            return {key: value for key, value in connection.execute(query)}

@@ -6,6 +6,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKeyConstraint,
+    Index,
     Integer,
     MetaData,
     String,
@@ -48,6 +49,7 @@ experiment = Table(
     Column("resolved", JSON, nullable=False),
     Column("manifest", JSON),
     Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="1"),  # how often it was begun; see attempt.py
     Column("cause", Told),
     Column("results", JSON),
     Column("created", DateTime(timezone=True), nullable=False),
@@ -61,6 +63,8 @@ phase = Table(
     _key("name", 16),
     Column("state", String(16), nullable=False),
     Column("total", Integer, nullable=False),
+    Column("done", Integer, nullable=False, server_default="0"),  # counted as results are saved
+    Column("failed", Integer, nullable=False, server_default="0"),
     Column("message", Told),
     Column("started", DateTime(timezone=True)),
     Column("finished", DateTime(timezone=True)),
@@ -79,6 +83,7 @@ item = Table(
     Column("translate", Integer, nullable=False),
     Column("reference", Text),
     _of_experiment(),
+    Index("ix_item_position", "experiment", "language", "position"),
 )
 chunk = Table(
     "chunk",

@@ -8,7 +8,7 @@ from plumbline_kit.client import is_transient
 from plumbline_kit.errors import ProblemError
 from pydantic import ValidationError
 
-from .store import Outcome
+from .rows import Outcome
 
 Answer = TypeVar("Answer")
 Tell = Callable[[str | None], Awaitable[None]]  # a message for people, or None when it is over

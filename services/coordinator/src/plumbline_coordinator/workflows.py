@@ -1,8 +1,7 @@
-"""An experiment as a durable workflow: prepare, stages as chunks on a queue, analyze. All but its order is in steps."""
+"""An experiment as a durable workflow: prepare, stages in turns at services, analyze. All but its order is in steps."""
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -10,9 +9,8 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions
 from dbos import error as dbos_error
 from plumbline_contracts.coordinator import ExperimentState, PhaseName
 from plumbline_kit.errors import ProblemError
-from plumbline_kit.logs import request_id
 
-from . import analysis, preparation, waiting
+from . import analysis, preparation
 from .database import LONGEST_SLEEP_S, NETWORK, workflow_database
 from .lease import Claim
 from .repeating import Repeating
@@ -20,14 +18,13 @@ from .run import Run
 from .settings import Settings
 from .stages import STAGES
 from .stages.stage import chunks
-from .store import GOING_ON, Store
-from .takeover import look_after
+from .store import Store
+from .takeover import FLOW_VERSION, look_after, workflow_id
+from .turn import Turn
 from .waiting import Tell
 
 log = logging.getLogger(__name__)
-# Bump only when the order of steps changes; rows of another version are not picked up (docs/decisions/0004).
-FLOW_VERSION = "flow-1"
-_EXPERIMENTS, _CHUNKS = "experiments", "chunks"
+_EXPERIMENTS, _TURNS = "experiments", "turns"
 _POLL_S = 0.2
 _LOOK_AFTER_S = 1.0
 _WITHOUT_END = 10_000_000  # tries: a database is waited for as long as a service is
@@ -63,22 +60,21 @@ class Workflows:
             await asyncio.to_thread(self.store.forget_messages)
         await asyncio.to_thread(DBOS.launch)
         await DBOS.register_queue_async(_EXPERIMENTS, polling_interval_sec=_POLL_S)
-        await DBOS.register_queue_async(
-            _CHUNKS, partition_concurrency=self.settings.concurrency, polling_interval_sec=_POLL_S
-        )
+        # One at a time, so that what limits the requests to a service does so for all replicas together.
+        await DBOS.register_queue_async(_TURNS, partition_concurrency=1, polling_interval_sec=_POLL_S)
         await asyncio.to_thread(self._look_after)
         self._looking_after.start()
 
-    async def start(self, id: str) -> None:
-        """Repeating it is harmless: the id of the experiment is the id of its workflow."""
-        await asyncio.to_thread(self._start, id)
+    async def start(self, id: str, attempt: int) -> None:
+        """Repeating it is harmless: an attempt is one workflow."""
+        await asyncio.to_thread(self._start, id, attempt)
 
-    def _start(self, id: str) -> None:
-        with SetWorkflowID(id):
-            DBOS.enqueue_workflow(_EXPERIMENTS, self.experiment, id)
+    def _start(self, id: str, attempt: int) -> None:
+        with SetWorkflowID(workflow_id(id, attempt)):
+            DBOS.enqueue_workflow(_EXPERIMENTS, self.experiment, id, attempt)
 
-    async def cancel(self, id: str) -> None:
-        await DBOS.cancel_workflow_async(id, cancel_children=True)
+    async def cancel(self, id: str, attempt: int) -> None:
+        await DBOS.cancel_workflow_async(workflow_id(id, attempt), cancel_children=True)
 
     def close(self) -> None:
         """Stop, and leave what is under way to those who have the claim next: it must be released after this."""
@@ -100,101 +96,96 @@ class Workflows:
         )
 
         @step(name="prepare", preemptible=True)
-        async def prepare(id: str) -> None:
-            await self._phase(id, PhaseName.PREPARE, preparation.prepare)
+        async def prepare(id: str, attempt: int) -> None:
+            await self._phase(self._run(id, attempt), PhaseName.PREPARE, preparation.prepare)
 
         @step(name="plan")
-        async def plan(id: str, name: str) -> list[str]:
-            """The service of every chunk of the stage, in order."""
-            return await asyncio.to_thread(self._plan, id, PhaseName(name))
+        async def plan(id: str, attempt: int, name: str) -> list[str]:
+            """The services that the stage calls."""
+            return await asyncio.to_thread(self._plan, self._run(id, attempt), PhaseName(name))
 
-        @step(name="process", preemptible=True)
-        async def process(id: str, name: str, number: int) -> None:
-            await self._process(id, PhaseName(name), number)
+        @step(name="work", preemptible=True)
+        async def work(id: str, attempt: int, name: str, service: str) -> bool:
+            """Whether nothing is left there."""
+            return await self._work(self._run(id, attempt), PhaseName(name), service)
 
         @step(name="close_phase")
-        async def close_phase(id: str, name: str) -> None:
-            await self._close(id, PhaseName(name))
+        async def close_phase(id: str, attempt: int, name: str) -> None:
+            await asyncio.to_thread(self._run(id, attempt).attempt.end_phase, PhaseName(name))
 
         @step(name="analyze", preemptible=True)
-        async def analyze(id: str) -> None:
-            await self._phase(id, PhaseName.ANALYZE, analysis.analyze)
+        async def analyze(id: str, attempt: int) -> None:
+            await self._phase(self._run(id, attempt), PhaseName.ANALYZE, analysis.analyze)
 
         @step(name="end")
-        async def end(id: str, cause: str | None) -> None:
+        async def end(id: str, attempt: int, cause: str | None) -> None:
             state = ExperimentState.COMPLETED if cause is None else ExperimentState.FAILED
-            await asyncio.to_thread(self.store.end, id, state, cause)
+            await asyncio.to_thread(self._run(id, attempt).attempt.end, state, cause)
 
-        @DBOS.workflow(name="chunk", max_recovery_attempts=1000)
-        async def chunk(id: str, name: str, number: int) -> None:
-            await process(id, name, number)
+        @DBOS.workflow(name="turn", max_recovery_attempts=1000)
+        async def turn(id: str, attempt: int, name: str, service: str) -> bool:
+            return await work(id, attempt, name, service)
+
+        async def turns(id: str, attempt: int, name: str, services: list[str], number: int) -> list[str]:
+            """A turn at each of the services, side by side. Return those where something is left."""
+            handles = []
+            for service in services:
+                turn_id = f"{workflow_id(id, attempt)}/{name}/{service}/{number}"
+                with SetWorkflowID(turn_id), SetEnqueueOptions(queue_partition_key=service):
+                    handles.append(await DBOS.enqueue_workflow_async(_TURNS, turn, id, attempt, name, service))
+            ended = [await handle.get_result(polling_interval_sec=_POLL_S) for handle in handles]
+            return [service for service, is_done in zip(services, ended, strict=True) if not is_done]
 
         @DBOS.workflow(name="experiment", max_recovery_attempts=1000)
-        async def experiment(id: str) -> None:
+        async def experiment(id: str, attempt: int) -> None:
             cause = None
             try:
-                await prepare(id)
+                await prepare(id, attempt)
                 for name in STAGES:
-                    services = await plan(id, name.value)
-                    handles = []
-                    for number, service in enumerate(services):
-                        with SetWorkflowID(f"{id}/{name}/{number}"), SetEnqueueOptions(queue_partition_key=service):
-                            handles.append(await DBOS.enqueue_workflow_async(_CHUNKS, chunk, id, name.value, number))
-                    for handle in handles:
-                        await handle.get_result(polling_interval_sec=_POLL_S)
-                    await close_phase(id, name.value)
-                await analyze(id)
+                    services, number = await plan(id, attempt, name.value), 0
+                    while services:
+                        services = await turns(id, attempt, name.value, services, number)
+                        number += 1
+                    await close_phase(id, attempt, name.value)
+                await analyze(id, attempt)
             except dbos_error.DBOSAwaitedWorkflowCancelledError:
                 raise
             except Exception as error:
                 log.exception("experiment %s failed", id)
                 cause = str(error)
-            await end(id, cause)
+            await end(id, attempt, cause)
 
         self.experiment = experiment
 
-    def _plan(self, id: str, name: PhaseName) -> list[str]:
-        run, stage = Run(id, self.store, self.settings), STAGES[name]
-        planned = chunks(stage.plan(run), self.settings.batch_size)
-        return [stage.service(one) for one in self.store.plan(id, name, planned)]
+    def _run(self, id: str, attempt: int) -> Run:
+        return Run(id, self.store, self.settings, attempt)
 
-    async def _process(self, id: str, name: PhaseName, number: int) -> None:
-        """Do what a chunk still lacks; after a kill between its rows and the end of the step, that is nothing."""
-        run, stage = Run(id, self.store, self.settings), STAGES[name]
-        todo = await asyncio.to_thread(self.store.chunk, id, name, number)
-        done = await asyncio.to_thread(self.store.done, id, name, todo.unit)
-        items = [item for item in todo.items if item not in done]
-        if not items or await self._has_ended(id):
-            return
-        request_id.set(f"{name}-{number}-{uuid.uuid4().hex[:12]}")  # found in the logs of the service that is called
-        log.info("%s %s %s: %s items", id, name, todo.unit, len(items))
-        tell = self._tell(id, name)
-        outcomes = await waiting.process(partial(stage.process, run, todo), items, tell)
-        # An answer was paid for; it is not thrown away because the database is away just now.
-        await waiting.patiently(partial(asyncio.to_thread, self.store.save, id, name, todo.unit, outcomes), tell)
+    def _plan(self, run: Run, name: PhaseName) -> list[str]:
+        stage = STAGES[name]
+        units = run.attempt.plan(name, chunks(stage.units(run), self.settings.batch_size))
+        run.attempt.start_phase(name, stage.total(run, self.store.planned(run.id, name)))
+        return list(dict.fromkeys(map(stage.service, units)))
 
-    async def _phase(self, id: str, name: PhaseName, work: Callable[[Run, Tell], Awaitable[None]]) -> None:
+    async def _work(self, run: Run, name: PhaseName, service: str) -> bool:
+        """After a kill between the last rows and the end of the step, there is nothing to do."""
+        if not await asyncio.to_thread(run.attempt.goes_on):
+            return True
+        return await Turn(run, STAGES[name], service, self._tell(run, name)).work()
+
+    async def _phase(self, run: Run, name: PhaseName, do: Callable[[Run, Tell], Awaitable[None]]) -> None:
         """A phase that is one piece of work."""
-        if await self._has_ended(id):
-            return
-        await asyncio.to_thread(self.store.start_phase, id, name, 1)
-        await work(Run(id, self.store, self.settings), self._tell(id, name))
-        await self._close(id, name)
+        if await asyncio.to_thread(run.attempt.goes_on):
+            await asyncio.to_thread(run.attempt.start_phase, name, 1)
+            await do(run, self._tell(run, name))
+            await asyncio.to_thread(run.attempt.end_phase, name)
 
-    async def _close(self, id: str, name: PhaseName) -> None:
-        await asyncio.to_thread(self.store.end_phase, id, name)
-
-    async def _has_ended(self, id: str) -> bool:
-        """Cancelled or failed meanwhile: what is left in the queue is not worth its cost."""
-        return await asyncio.to_thread(self.store.state, id) not in GOING_ON
-
-    def _tell(self, id: str, name: PhaseName) -> Tell:
+    def _tell(self, run: Run, name: PhaseName) -> Tell:
         async def tell(message: str | None) -> None:
-            log.info("%s %s: %s", id, name, message or "goes on")
+            log.info("%s %s: %s", run.id, name, message or "goes on")
             try:
-                await asyncio.to_thread(self.store.tell, id, name, message)
+                await asyncio.to_thread(run.attempt.tell, name, message)
             except ProblemError as error:
-                log.warning("%s %s: could not be told: %s", id, name, error)
+                log.warning("%s %s: could not be told: %s", run.id, name, error)
 
         return tell
 

@@ -1,67 +1,71 @@
 """A response for every item under every arm in every language."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from plumbline_contracts import generator
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
 from ..prompting import Format
+from ..rows import Outcome
 from ..run import Run
-from ..store import Chunk, Outcome
-from .stage import Unit
+from .stage import Ask, Loaded, Unit
 from .train import used_trainings
 
 
 class Generate:
-    """Unit: arm/language."""
+    """Unit: arm/language. Input: Prompt."""
 
     name = PhaseName.GENERATE
 
-    def plan(self, run: Run) -> list[Unit]:
-        by_language = {one: [i.item for i in run.items if i.language == one] for one in run.spec.languages}
-        return [(f"{arm.name}/{one}", items) for arm in run.spec.arms for one, items in by_language.items()]
+    def units(self, run: Run) -> Iterator[Unit]:
+        for unit, language in arms_and_languages(run):
+            yield unit, run.store.ids(run.id, language)
 
-    def service(self, chunk: Chunk) -> str:
+    def total(self, run: Run, planned: int) -> int:
+        return planned
+
+    def service(self, unit: str) -> str:
         return "generator"
 
-    async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        request, sha256, outcomes = await asyncio.to_thread(_request, run, chunk.unit, items)
-        if request is None:
-            return outcomes
-        async with run.client("generator") as client:
-            answer = await client.call("POST", "/v1/generations", generator.GenerationResponse, request)
-        if sha256 is not None and answer.weights_sha256 not in (sha256, None):
-            detail = f"The generator used weights {answer.weights_sha256}, the training made {sha256}."
-            raise ProblemError(500, "wrong-weights", detail)
-        format = run.arm(chunk.unit.split("/")[0]).prompting
-        return outcomes + [_outcome(run, format, one, answer) for one in answer.generations]
+    def load(self, run: Run, unit: str, items: Sequence[str]) -> Loaded:
+        arm, language = unit.split("/")
+        format, loaded = run.arm(arm).prompting, Loaded({})
+        if run.arm(arm).weights in used_trainings(run.spec):
+            run.trained(run.arm(arm).weights)  # read here, because `_ask` must not block
+        for item, instruction in run.instructions(language, run.store.items(run.id, language, items)).items():
+            if instruction.body is None:
+                loaded.outcomes.append(Outcome(item, None, instruction.cause))
+            else:
+                loaded.inputs[item] = run.prompting.prompt(format, item, instruction.body["text"])
+        return loaded
+
+    def asking(self, run: Run, client: ServiceClient) -> Ask:
+        return partial(_ask, run, client)
 
 
-def _request(
-    run: Run, unit: str, items: Sequence[str]
-) -> tuple[generator.GenerationRequest | None, str | None, list[Outcome]]:
-    """The request, the digest that its weights must have, and the outcomes of items without an instruction."""
-    arm_name, language = unit.split("/")
-    arm, instructions = run.arm(arm_name), run.instructions(language)
-    model, sha256 = weights(run, arm_name)
-    absent = [Outcome(item, None, instructions[item].cause) for item in items if instructions[item].body is None]
-    prompts = [
-        run.prompting.prompt(arm.prompting, item, body["text"])
-        for item in items
-        if (body := instructions[item].body) is not None
-    ]
-    if not prompts:
-        return None, sha256, absent
-    decoding = run.spec.decoding
+def arms_and_languages(run: Run) -> list[tuple[str, str]]:
+    """(unit, its language), in the order of the spec."""
+    return [(f"{arm.name}/{language}", language) for arm in run.spec.arms for language in run.spec.languages]
+
+
+async def _ask(run: Run, client: ServiceClient, unit: str, prompts: Sequence[generator.Prompt]) -> list[Outcome]:
+    arm, language = unit.split("/")
+    format, decoding = run.arm(arm).prompting, run.spec.decoding
+    model, sha256 = weights(run, arm)
     request = generator.GenerationRequest(
         model=model,
-        prefix=run.prompting.prefix(arm.prompting, language),
-        prompts=prompts,
-        decoding=decoding.model_copy(update={"stop": [*decoding.stop, *run.prompting.stops(arm.prompting)]}),
+        prefix=run.prompting.prefix(format, language),
+        prompts=list(prompts),
+        decoding=decoding.model_copy(update={"stop": [*decoding.stop, *run.prompting.stops(format)]}),
     )
-    return request, sha256, absent
+    answer = await client.call("POST", "/v1/generations", generator.GenerationResponse, request)
+    if sha256 is not None and answer.weights_sha256 not in (sha256, None):
+        detail = f"The generator used weights {answer.weights_sha256}, the training made {sha256}."
+        raise ProblemError(500, "wrong-weights", detail)
+    return [_outcome(run, format, one, answer) for one in answer.generations]
 
 
 def _outcome(run: Run, format: Format, one: generator.Generation, answer: generator.GenerationResponse) -> Outcome:
@@ -81,7 +85,7 @@ def weights(run: Run, arm_name: str) -> tuple[str, str | None]:
     arm = run.arm(arm_name)
     family = run.spec.models[arm.model]
     if arm.weights in used_trainings(run.spec):
-        outcome = run.store.results(run.id, "train", [arm.weights])[arm.weights, arm.weights]
+        outcome = run.trained(arm.weights)
         if outcome.body is None:
             raise ProblemError(422, "no-weights", outcome.cause or "the training failed")
         return outcome.body["weights"]["uri"], outcome.body["weights"]["sha256"]

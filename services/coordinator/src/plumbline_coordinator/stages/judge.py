@@ -1,72 +1,80 @@
 """Judgments of every response by every judge, on the rubric of its category."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from plumbline_contracts import judge
 from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
 from .. import judges
+from ..rows import Outcome
 from ..run import Run
-from ..store import Chunk, Outcome
-from .detect import responded
-from .stage import Unit
+from .generate import arms_and_languages
+from .stage import Ask, Loaded, Unit
 
 
 class JudgeStage:
-    """Unit: judge/category/arm/language."""
+    """Unit: judge/category/arm/language. Input: JudgmentItem, of every item that has a response."""
 
     name = PhaseName.JUDGE
 
-    def plan(self, run: Run) -> list[Unit]:
-        category = {(one.language, one.item): one.category for one in run.items}
-        units = []
+    def units(self, run: Run) -> Iterator[Unit]:
         for choice in run.spec.judges:
-            for unit, items in responded(run):
-                language = unit.split("/")[1]
-                for wanted in choice.rubrics:
-                    mine = [item for item in items if category[language, item] == wanted]
-                    units.append((f"{choice.name}/{wanted}/{unit}", mine))
-        return units
+            for unit, language in arms_and_languages(run):
+                for category in choice.rubrics:
+                    yield f"{choice.name}/{category}/{unit}", run.store.ids(run.id, language, category=category)
 
-    def service(self, chunk: Chunk) -> str:
-        return f"judge:{chunk.unit.split('/')[0]}"
+    def total(self, run: Run, planned: int) -> int:
+        found = [run.store.responses(run.id, unit) for unit, _ in arms_and_languages(run)]
+        wanted = [category for choice in run.spec.judges for category in choice.rubrics]
+        return sum(responses.get(category, 0) for responses in found for category in wanted)
 
-    async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        service = self.service(chunk)
-        request = await asyncio.to_thread(_request, run, chunk.unit, items)
-        manifest = (await asyncio.to_thread(run.store.get, run.id)).manifest
-        aspects = manifest["rubrics"][chunk.unit.split("/")[0]][request.rubric]
-        recorded = Info(**manifest["services"][service])
-        async with run.client(service) as client:
-            await judges.still(client, recorded)
-            try:
-                outcomes = await judges.ask(client, request, aspects)
-            except ProblemError:
-                await judges.still(client, recorded)  # another one's refusal is not this one's
-                raise
-            await judges.still(client, recorded)  # it may have been replaced since it was looked at
-            return outcomes
+    def service(self, unit: str) -> str:
+        return f"judge:{unit.split('/')[0]}"
+
+    def load(self, run: Run, unit: str, items: Sequence[str]) -> Loaded:
+        _, _, arm, language = unit.split("/")
+        responses = run.store.outcomes(run.id, PhaseName.GENERATE, f"{arm}/{language}", items)
+        found = run.store.items(run.id, language, items)
+        instructions, loaded = run.instructions(language, found), Loaded({})
+        for one in found:
+            response, instruction = responses[one.item].body, instructions[one.item].body
+            if response is None or instruction is None:
+                continue
+            loaded.inputs[one.item] = judge.JudgmentItem(
+                id=one.item,
+                instruction=instruction["text"],
+                response=response["response"],
+                language=language,
+                reference=one.reference,
+            )
+        return loaded
+
+    def asking(self, run: Run, client: ServiceClient) -> Ask:
+        return _Judging(run, client).ask
 
 
-def _request(run: Run, unit: str, items: Sequence[str]) -> judge.JudgmentRequest:
-    judge_name, category, arm_name, language = unit.split("/")
-    rubric = next(choice.rubrics[category] for choice in run.spec.judges if choice.name == judge_name)
-    responses = run.store.results(run.id, "generate", [f"{arm_name}/{language}"])
-    instructions = run.instructions(language)
-    references = {one.item: one.reference for one in run.items if one.language == language}
+class _Judging:
+    def __init__(self, run: Run, client: ServiceClient) -> None:
+        self.client, self.manifest = client, run.manifest
+        self.choices = {choice.name: choice.rubrics for choice in run.spec.judges}
+        self._witness: judges.Witness | None = None
 
-    def item(id: str) -> judge.JudgmentItem:
-        response, instruction = responses[f"{arm_name}/{language}", id].body, instructions[id].body
-        assert response is not None and instruction is not None
-        return judge.JudgmentItem(
-            id=id,
-            instruction=instruction["text"],
-            response=response["response"],
-            language=language,
-            reference=references[id],
-        )
-
-    return judge.JudgmentRequest(rubric=rubric, items=[item(id) for id in items])
+    async def ask(self, unit: str, items: Sequence[judge.JudgmentItem]) -> list[Outcome]:
+        name, category, _, _ = unit.split("/")
+        rubric = self.choices[name][category]
+        aspects = self.manifest["rubrics"][name][rubric]
+        if self._witness is None:
+            recorded = Info(**self.manifest["services"][f"judge:{name}"])
+            self._witness = judges.Witness(self.client, recorded)
+            await self._witness.still()  # it may have been replaced since it was looked at
+        request = judge.JudgmentRequest(rubric=rubric, items=list(items))
+        try:
+            outcomes = await judges.ask(self.client, request, aspects)
+        except ProblemError:
+            await self._witness.still()  # another one's refusal is not this one's
+            raise
+        await self._witness.still()
+        return outcomes

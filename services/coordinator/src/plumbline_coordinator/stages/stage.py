@@ -1,31 +1,56 @@
 """What a stage is."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
 
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_kit.client import ServiceClient
 
+from ..rows import Chunk, Outcome
 from ..run import Run
-from ..store import Chunk, Outcome
 
-Unit = tuple[str, list[str]]
+Unit = tuple[str, Iterable[str]]
+Ask = Callable[[str, Sequence[Any]], Awaitable[list[Outcome]]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """`inputs`: by item, what a service is asked about it. `outcomes`: of those about which nobody need be asked.
+
+    An item that is in neither is not for this stage, such as one without a response that a judge could score.
+    """
+
+    inputs: dict[str, Any]
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 class Stage(Protocol):
     @property
     def name(self) -> PhaseName: ...
 
-    def plan(self, run: Run) -> list[Unit]:
-        """What there is to do, now that the stages before have ended: (unit, items)."""
+    def units(self, run: Run) -> Iterator[Unit]:
+        """What is to be cut into chunks: (unit, items in the order of the data set)."""
 
-    def service(self, chunk: Chunk) -> str:
+    def total(self, run: Run, planned: int) -> int:
+        """For how many of the planned items there is something to do, now that the stages before have ended."""
+
+    def service(self, unit: str) -> str:
         """Whom it calls, as `Run.client` names services."""
 
-    async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        """Do some items of a chunk in one call: one outcome each, or a problem for all of them."""
+    def load(self, run: Run, unit: str, items: Sequence[str]) -> Loaded:
+        """Read what is needed for these items. Synchronous."""
+
+    def asking(self, run: Run, client: ServiceClient) -> Ask:
+        """A function that does some inputs of a unit in one call: one outcome each, or a problem for all of them."""
 
 
-def chunks(units: list[Unit], size: int) -> list[Chunk]:
+def chunks(units: Iterable[Unit], size: int) -> Iterator[Chunk]:
     """Cut units into chunks; the cut depends on the experiment alone, so that batches are the same after a restart."""
-    cut = [(unit, items[start : start + size]) for unit, items in units for start in range(0, len(items), size)]
-    return [Chunk(number, unit, tuple(items)) for number, (unit, items) in enumerate(cut)]
+    number = 0
+    for unit, items in units:
+        rest = iter(items)
+        while some := tuple(islice(rest, size)):
+            yield Chunk(number, unit, some)
+            number += 1

@@ -3,50 +3,60 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from plumbline_contracts import trainer
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import ExperimentSpec, Training
 from plumbline_contracts.trainer import TrainingState
+from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
+from ..rows import Outcome
 from ..run import Run
 from ..sources import Row, text
-from ..store import Chunk, Outcome
-from .stage import Unit
+from .stage import Ask, Loaded, Unit
 
 _POLL_S = 1.0
 
 
 class Train:
-    """Unit and only item: the name of the training."""
+    """Unit, only item and input: the name of the training."""
 
     name = PhaseName.TRAIN
 
-    def plan(self, run: Run) -> list[Unit]:
-        return [(name, [name]) for name in used_trainings(run.spec)]
+    def units(self, run: Run) -> Iterator[Unit]:
+        for name in used_trainings(run.spec):
+            yield name, [name]
 
-    def service(self, chunk: Chunk) -> str:
+    def total(self, run: Run, planned: int) -> int:
+        return planned
+
+    def service(self, unit: str) -> str:
         return "trainer"
 
-    async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        name = chunk.unit
-        request = await asyncio.to_thread(training_request, run, name)
-        job = job_id(run.id, name, request)
-        await asyncio.to_thread(run.store.set_training, run.id, name, job, 0, 1)  # known before it is asked for
-        async with run.client("trainer") as client:
-            training = await client.call("PUT", f"/v1/trainings/{job}", trainer.Training, request)
-            while training.state in (TrainingState.QUEUED, TrainingState.RUNNING):
-                await asyncio.sleep(_POLL_S)
-                training = await client.call("GET", f"/v1/trainings/{job}", trainer.Training)
-                if (progress := training.progress) is not None:
-                    await asyncio.to_thread(
-                        run.store.set_training, run.id, name, job, progress.step, progress.total_steps
-                    )
-        if training.state != TrainingState.COMPLETED or training.weights is None:
-            return [Outcome(name, None, f"training {name!r} {training.state}: {training.cause or 'no cause given'}")]
-        return [Outcome(name, {"job": job, "weights": training.weights.model_dump()})]
+    def load(self, run: Run, unit: str, items: Sequence[str]) -> Loaded:
+        return Loaded({name: name for name in items})
+
+    def asking(self, run: Run, client: ServiceClient) -> Ask:
+        return partial(_ask, run, client)
+
+
+async def _ask(run: Run, client: ServiceClient, name: str, _: Sequence[str]) -> list[Outcome]:
+    request = await asyncio.to_thread(training_request, run, name)
+    job = job_id(run.id, name, request)
+    reached = partial(run.attempt.set_training, name, job)
+    await asyncio.to_thread(reached, 0, 1)  # known before it is asked for
+    training = await client.call("PUT", f"/v1/trainings/{job}", trainer.Training, request)
+    while training.state in (TrainingState.QUEUED, TrainingState.RUNNING):
+        await asyncio.sleep(_POLL_S)
+        training = await client.call("GET", f"/v1/trainings/{job}", trainer.Training)
+        if (progress := training.progress) is not None:
+            await asyncio.to_thread(reached, progress.step, progress.total_steps)
+    if training.state != TrainingState.COMPLETED or training.weights is None:
+        return [Outcome(name, None, f"training {name!r} {training.state}: {training.cause or 'no cause given'}")]
+    return [Outcome(name, {"job": job, "weights": training.weights.model_dump()})]
 
 
 def used_trainings(spec: ExperimentSpec) -> list[str]:

@@ -1,43 +1,47 @@
 """Instructions of the data set's language into the others."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from plumbline_contracts import translator
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_kit.client import ServiceClient
 
+from ..rows import Outcome
 from ..run import Run
-from ..store import Chunk, Outcome
-from .stage import Unit
+from .stage import Ask, Loaded, Unit
 
 
 class Translate:
-    """Unit: the target language."""
+    """Unit: the target language. Input: SourceText."""
 
     name = PhaseName.TRANSLATE
 
-    def plan(self, run: Run) -> list[Unit]:
-        languages = run.spec.languages
-        units = [(one, [i.item for i in run.items if i.language == one and i.translate]) for one in languages]
-        return [(unit, items) for unit, items in units if items]
+    def units(self, run: Run) -> Iterator[Unit]:
+        for language in run.spec.languages:
+            yield language, run.store.ids(run.id, language, foreign=True)
 
-    def service(self, chunk: Chunk) -> str:
+    def total(self, run: Run, planned: int) -> int:
+        return planned
+
+    def service(self, unit: str) -> str:
         return "translator"
 
-    async def process(self, run: Run, chunk: Chunk, items: Sequence[str]) -> list[Outcome]:
-        request = await asyncio.to_thread(_request, run, chunk.unit, items)
-        async with run.client("translator") as client:
-            answer = await client.call("POST", "/v1/translations", translator.TranslationResponse, request)
-        engine = {"engine": answer.engine, "package": answer.package}
-        return [
-            Outcome(one.id, None, f"translation failed: {one.cause}")
-            if one.text is None
-            else Outcome(one.id, {"text": one.text, "flags": one.flags, **engine})
-            for one in answer.translations
-        ]
+    def load(self, run: Run, unit: str, items: Sequence[str]) -> Loaded:
+        found = run.store.items(run.id, unit, items)
+        return Loaded({one.item: translator.SourceText(id=one.item, text=one.source) for one in found})
+
+    def asking(self, run: Run, client: ServiceClient) -> Ask:
+        return partial(_ask, run, client)
 
 
-def _request(run: Run, target: str, items: Sequence[str]) -> translator.TranslationRequest:
-    sources = {one.item: one.source for one in run.items if one.language == target}
-    texts = [translator.SourceText(id=item, text=sources[item]) for item in items]
-    return translator.TranslationRequest(source=run.spec.dataset.language, target=target, texts=texts)
+async def _ask(run: Run, client: ServiceClient, target: str, texts: Sequence[translator.SourceText]) -> list[Outcome]:
+    request = translator.TranslationRequest(source=run.spec.dataset.language, target=target, texts=list(texts))
+    answer = await client.call("POST", "/v1/translations", translator.TranslationResponse, request)
+    engine = {"engine": answer.engine, "package": answer.package}
+    return [
+        Outcome(one.id, None, f"translation failed: {one.cause}")
+        if one.text is None
+        else Outcome(one.id, {"text": one.text, "flags": one.flags, **engine})
+        for one in answer.translations
+    ]

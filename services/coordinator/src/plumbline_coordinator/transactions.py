@@ -1,0 +1,50 @@
+"""Transactions on the coordinator's tables: one that reads, and one that holds an experiment still while it writes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from plumbline_contracts.coordinator import ExperimentState
+from plumbline_kit.errors import ProblemError
+from sqlalchemy import Connection, Engine, Row, select
+
+from .database import usable
+from .tables import experiment
+
+GOING_ON = (ExperimentState.QUEUED, ExperimentState.RUNNING)  # every other state is an end
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Transactions:
+    """All raise the problem `no-database` while the database is away."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with usable(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with usable(), self.engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # Python's driver begins at the first change; what is read before would not be held still.
+                connection.exec_driver_sql("begin immediate")
+            yield connection
+
+    @contextmanager
+    def _hold(self, id: str) -> Iterator[tuple[Connection, Row[Any]]]:
+        """A transaction during which nobody else changes the experiment: what is decided by its row stays true."""
+        with self._write() as connection:
+            row = connection.execute(
+                select(experiment).where(experiment.c.id == id).with_for_update(key_share=True)
+            ).one_or_none()
+            if row is None:
+                raise ProblemError(404, "unknown-experiment", f"There is no experiment {id!r}.")
+            yield connection, row
