@@ -1,7 +1,8 @@
 """A coordinator without services, on the real wire: `python coordinator_stand_in.py FOLDER`, settings as COORDINATOR_*.
 
 An experiment advances one step per event that somebody watches, so that tests decide how far it gets. The
-`description` of its file says how it goes: `fails`, `held` (never ends), otherwise it completes.
+`description` of its file says how it goes: `fails`, `held` (never ends), otherwise it completes; with `better`, one
+response and its score are others.
 """
 
 import hashlib
@@ -103,19 +104,19 @@ class StandIn:
             self._save(id, entry | {"step": entry["step"] + 1})
 
     async def responses(self, id: str, after: str | None, limit: int) -> contract.ResponsePage:
-        self._load(id)
-        first = int(after or 0)
-        records = [record(index) for index in range(ITEMS * 2)]
+        first, better = int(after or 0), self._is_better(id)
+        records = [record(index, better) for index in range(ITEMS * 2)]
         last = first + min(limit, PAGE)
         return contract.ResponsePage(responses=records[first:last], next=str(last) if last < len(records) else None)
 
     async def results(self, id: str) -> AnalysisResponse:
         spec = self._finished(id)
+        mean = 3.5 if self._is_better(id) else 3.25
         cells = [(arm.name, language) for arm in spec.arms for language in spec.languages]
         return AnalysisResponse(
             means=[
                 AspectMean(
-                    judge="judge", arm=arm, language=language, aspect=aspect, n=ITEMS, mean=3.25, low=3, high=3.5,
+                    judge="judge", arm=arm, language=language, aspect=aspect, n=ITEMS, mean=mean, low=3, high=3.5,
                     missing={"unscored: no number": 1} if aspect == "safety" else {}, worst=2.8, best=3.6,
                 )
                 for arm, language in cells
@@ -136,7 +137,8 @@ class StandIn:
 
     async def manifest(self, id: str) -> contract.Manifest:
         submission = contract.Submission.model_validate(self._load(id)["submission"])
-        lines = b"".join(record(n).observation().model_dump_json().encode() + b"\n" for n in range(ITEMS * 2))
+        better = self._is_better(id)
+        lines = b"".join(record(n, better).observation().model_dump_json().encode() + b"\n" for n in range(ITEMS * 2))
         return contract.Manifest(
             source=submission.source,
             text=submission.spec,
@@ -168,6 +170,9 @@ class StandIn:
             revision=None,
             description="For the tests of the command.",
         )
+
+    def _is_better(self, id: str) -> bool:
+        return "better" in parse(contract.Submission.model_validate(self._load(id)["submission"])).description
 
     def _file(self, id: str) -> Path:
         return self.folder / f"{id}.json"
@@ -228,9 +233,10 @@ def phase(name: contract.PhaseName, done: int, held: bool) -> contract.Phase:
     )
 
 
-def record(index: int) -> contract.ResponseRecord:
+def record(index: int, better: bool = False) -> contract.ResponseRecord:
+    better = better and index == 2
     missing = "the generator gave up" if index == 5 else None
-    response = None if missing else f'Ligne "une",\nligne deux; été n° {index}'
+    response = None if missing else f'Ligne "une",\nligne deux; été n° {index}{" !" * better}'
     return contract.ResponseRecord(
         arm="urial" if index % 2 else "zero-shot",
         language="fr",
@@ -253,7 +259,7 @@ def record(index: int) -> contract.ResponseRecord:
         if missing
         else [
             contract.RecordedJudgment(
-                judge="judge", rubric="r", aspect="clarity", score=4.0, rationale="Clair.", missing=None
+                judge="judge", rubric="r", aspect="clarity", score=4.0 + better, rationale="Clair.", missing=None
             ),
             contract.RecordedJudgment(
                 judge="judge", rubric="r", aspect="depth", score=None, rationale=None, missing="unscored: no number"
