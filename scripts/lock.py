@@ -19,8 +19,10 @@ PROJECTS = {
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 }
 TORCH = "torch==2.13.0"
-# spacy, stanza and minisbd: for the test that compares the translator with argostranslate's own translation.
+# choix: an independent Bradley-Terry, for a test. spacy, stanza and minisbd: for the test that compares the
+# translator with argostranslate's own translation.
 TOOLS = {
+    "choix",
     "kubernetes-validate",
     "minisbd",
     "flask",

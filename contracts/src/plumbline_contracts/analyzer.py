@@ -8,7 +8,11 @@ from .analysis import (
     AnalysisRequest,
     AnalysisSettings,
     ArmLabel,
+    ComparedPair,
+    DetectableEffectRequest,
+    Ingredient,
     JudgeLabel,
+    JudgeRole,
     Observation,
     ScoreObservation,
 )
@@ -25,36 +29,62 @@ from .detections import (
     Severity,
 )
 from .results import (
+    Agreement,
     AnalysisResponse,
+    ArmRanking,
     AspectMean,
+    Check,
+    Conclusion,
+    DetectableEffect,
     Difference,
+    ErrorDifference,
     ErrorRate,
+    Estimate,
+    Interaction,
+    PairedDifference,
+    Strength,
+    WinRate,
 )
 
 __all__ = [
+    "Agreement",
     "AnalysisRequest",
     "AnalysisResponse",
     "AnalysisSettings",
     "ArmLabel",
+    "ArmRanking",
     "AspectMean",
+    "Check",
+    "ComparedPair",
+    "Conclusion",
+    "DetectableEffect",
+    "DetectableEffectRequest",
     "Detection",
     "DetectionItem",
     "DetectionRequest",
     "DetectionResponse",
     "Detector",
     "Difference",
+    "ErrorDifference",
     "ErrorRate",
+    "Estimate",
     "Finding",
+    "Ingredient",
+    "Interaction",
     "ItemDetections",
     "JudgeLabel",
+    "JudgeRole",
     "Observation",
+    "PairedDifference",
     "Repetition",
     "ScoreObservation",
     "Severity",
+    "Strength",
+    "WinRate",
 ]  # one name for the whole contract
 
 NAME = "analyzer"
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 PORT = 8005
 
 
@@ -62,6 +92,8 @@ class Analyzer(Protocol):
     async def detect(self, request: DetectionRequest) -> DetectionResponse: ...
 
     async def analyze(self, request: AnalysisRequest) -> AnalysisResponse: ...
+
+    async def detectable_effect(self, request: DetectableEffectRequest) -> DetectableEffect: ...
 
 
 Implementation = Annotated[Analyzer, Depends(implementation_of(Analyzer))]
@@ -78,3 +110,9 @@ async def detect(request: DetectionRequest, analyzer: Implementation) -> Detecti
 async def analyze(request: AnalysisRequest, analyzer: Implementation) -> AnalysisResponse:
     """Means, error rates, paired differences and the report. Pure: the same request gives the same answer."""
     return await analyzer.analyze(request)
+
+
+@router.post("/detectable-effects", operation_id="detectable_effect", responses=problems())
+async def detectable_effect(request: DetectableEffectRequest, analyzer: Implementation) -> DetectableEffect:
+    """The smallest true difference that a planned comparison would find: for a plan, before any data."""
+    return await analyzer.detectable_effect(request)

@@ -195,7 +195,7 @@ async def test_duplicate_names_are_refused(analyzer, observe, request_of) -> Non
 
 def test_identity(analyzer) -> None:
     info = analyzer.info()
-    assert (info.contract, info.implementation, info.model) == ("analyzer/1.1.0", "statistics", None)
+    assert (info.contract, info.implementation, info.model) == ("analyzer/1.2.0", "statistics", None)
 
 
 def test_the_fixture_makes_valid_requests(request_of, observe) -> None:

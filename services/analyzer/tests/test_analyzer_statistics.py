@@ -1,89 +1,207 @@
-import math
+"""Our own formulas against published examples and independent implementations."""
 
+import warnings
+
+import choix
+import krippendorff
 import numpy as np
+import pandas as pd
 import pytest
-from plumbline_analyzer.statistics import UNKNOWN, mean_interval, share_interval
-from plumbline_contracts.analyzer import AnalysisSettings
+import statsmodels.api as sm
+from plumbline_analyzer.statistics import agreement, pairwise, power, rates, sign_flip
+from plumbline_analyzer.statistics.bootstrap import Bootstrap
+from plumbline_analyzer.statistics.families import holm
+from plumbline_analyzer.statistics.ordinal import CumulativeLink
 from scipy import stats
-
-# Newcombe, Statistics in Medicine 17 (1998), 857-872, table I, method 3 (Wilson's score interval), 95 %.
-NEWCOMBE = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)]
-
-
-@pytest.mark.parametrize(("found", "n", "low", "high"), NEWCOMBE)
-def test_wilson_as_published(found, n, low, high) -> None:
-    interval = share_interval(found, n, AnalysisSettings())
-    assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
+from statsmodels.miscmodels.ordinal_model import OrderedModel
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.inter_rater import cohens_kappa
 
 
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-@pytest.mark.parametrize(("found", "n"), [(0, 7), (3, 7), (7, 7), (500, 1000)])
-def test_wilson_by_its_formula(found, n, confidence) -> None:
-    z = stats.norm.ppf((1 + confidence) / 2)
-    share = found / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    interval = share_interval(found, n, AnalysisSettings(confidence=confidence))
-    assert interval == pytest.approx((max(0, centre - half), min(1, centre + half)), abs=1e-12)
+@pytest.fixture
+def dice() -> np.random.Generator:
+    return np.random.default_rng(11)
 
 
-def test_nothing_is_known_of_no_responses() -> None:
-    assert share_interval(0, 0, AnalysisSettings()) == UNKNOWN
+def test_the_bootstrap_is_scipys(dice) -> None:
+    values = dice.integers(1, 6, (60, 5)).astype(float)
+    values[dice.random(values.shape) < 0.1] = np.nan
+    found = Bootstrap(2000, 5, 0.95).means(values)
+    for column in range(5):
+        expected = stats.bootstrap(
+            (values[:, column],), np.nanmean, n_resamples=2000, method="BCa", rng=np.random.default_rng(5)
+        ).confidence_interval
+        assert (found.low[column], found.high[column]) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
-def bca_by_hand(values: list[float], settings: AnalysisSettings) -> tuple[float, float]:
-    """Efron and Tibshirani (1993), chapter 14.3, written out for the mean."""
-    sample = np.asarray(values)
-    n, rng = len(sample), np.random.default_rng(settings.seed + 1)
-    means = sample[rng.integers(0, n, (settings.resamples, n))].mean(axis=1)
-    z0 = stats.norm.ppf((np.mean(means < sample.mean()) + np.mean(means <= sample.mean())) / 2)
-    left_out = (sample.sum() - sample) / (n - 1)
-    deviation = left_out.mean() - left_out
-    acceleration = (deviation**3).sum() / (6 * (deviation**2).sum() ** 1.5)
-    z = stats.norm.ppf([(1 - settings.confidence) / 2, (1 + settings.confidence) / 2])
-    return tuple(np.quantile(means, stats.norm.cdf(z0 + (z0 + z) / (1 - acceleration * (z0 + z)))))
+def test_resamples_that_do_not_fit_at_once_are_the_same(dice, monkeypatch) -> None:
+    values = dice.integers(1, 6, (50, 3)).astype(float)
+    whole = Bootstrap(1000, 1, 0.9).means(values)
+    monkeypatch.setattr("plumbline_analyzer.statistics.bootstrap._HELD", 7 * 50)
+    assert np.array_equal(Bootstrap(1000, 1, 0.9).means(values), whole)
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("n", [12, 60, 300])
-def test_bootstrap_agrees_with_an_independent_one(seed, n) -> None:
-    values = np.random.default_rng(seed).choice([1, 2, 3, 4, 5], p=[0.05, 0.05, 0.1, 0.2, 0.6], size=n).tolist()
-    settings = AnalysisSettings(resamples=20_000, seed=seed)
-    spread, lattice = np.std(values, ddof=1) / math.sqrt(n), 1.01 / n  # means of whole scores lie 1/n apart
-    assert mean_interval(values, settings) == pytest.approx(bca_by_hand(values, settings), abs=0.08 * spread + lattice)
+def test_what_a_sample_cannot_say_about_itself() -> None:
+    bootstrap = Bootstrap(200, 0, 0.95)
+    low, high = bootstrap.means(np.array([[4.0, np.nan, np.nan], [4.0, 3.0, np.nan]]))
+    assert (low[0], high[0]) == (4, 4)  # the same everywhere is evidence
+    assert np.isnan([low[1], low[2], high[1], high[2]]).all()
+    assert np.isnan(bootstrap.means(np.array([[4.0]])).low).all()
 
 
-def test_bootstrap_nears_the_t_interval_of_a_large_symmetric_sample() -> None:
-    values = np.random.default_rng(0).normal(3, 0.5, 800)
-    low, high = stats.t.interval(0.95, 799, values.mean(), stats.sem(values))
-    assert mean_interval(values.tolist(), AnalysisSettings()) == pytest.approx((low, high), abs=0.005)
+def test_leading_is_how_often_a_mean_is_largest(dice) -> None:
+    values = np.column_stack([dice.normal(3, 1, 80), dice.normal(4, 1, 80), dice.normal(3, 1, 80)])
+    leads = Bootstrap(500, 0, 0.95).leads(values)
+    assert leads.sum() == pytest.approx(1)
+    assert leads[1] > 0.99
+    same = np.tile(dice.normal(3, 1, (80, 1)), 2)
+    assert Bootstrap(500, 0, 0.95).leads(same) == pytest.approx([0.5, 0.5])
 
 
-def test_bootstrap_covers_as_often_as_it_says() -> None:
-    scores, chances = np.array([1, 2, 3, 4, 5]), [0.1, 0.1, 0.2, 0.3, 0.3]
-    truth, rng, settings = float(scores @ chances), np.random.default_rng(7), AnalysisSettings(resamples=400)
-    intervals = [mean_interval(rng.choice(scores, p=chances, size=50).tolist(), settings) for _ in range(300)]
-    covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
-    assert 0.90 <= covered <= 0.99
+@pytest.mark.parametrize("step", [1, 0.5, 1 / 3])
+def test_sign_flips_are_scipys_exact_permutations(dice, step) -> None:
+    differences = dice.integers(-3, 5, (11, 4)) * step
+    for column, p in zip(differences.T, sign_flip.p_values(differences), strict=True):
+        expected = stats.permutation_test(
+            (column, np.zeros(11)), lambda a, b: np.sum(a - b), permutation_type="samples", n_resamples=np.inf
+        ).pvalue
+        assert p == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_seed_decides() -> None:
-    values = [1.0, 2.0, 2.5, 4.0, 5.0] * 6
-    assert mean_interval(values, AnalysisSettings(seed=1)) == mean_interval(values, AnalysisSettings(seed=1))
-    assert mean_interval(values, AnalysisSettings(seed=1)) != mean_interval(values, AnalysisSettings(seed=2))
+def test_sign_flips_of_shares_are_mcnemars_test(dice) -> None:
+    first, second = dice.random(300) < 0.2, dice.random(300) < 0.3
+    table = [[np.sum(first & second), np.sum(first & ~second)], [np.sum(~first & second), np.sum(~first & ~second)]]
+    differences = (first.astype(float) - second)[:, None]
+    assert sign_flip.p_values(differences)[0] == pytest.approx(mcnemar(table, exact=True).pvalue, rel=1e-9)
 
 
-@pytest.mark.parametrize("values", [[], [4.0]])
-def test_fewer_than_two_values_have_no_interval(values: list[float]) -> None:
-    assert mean_interval(values, AnalysisSettings()) == UNKNOWN
+def test_sign_flips_of_scores_on_no_lattice_are_close_to_the_t_test(dice) -> None:
+    differences = dice.normal(0.1, 1, (800, 3))
+    assert sign_flip.p_values(differences) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=0.05)
 
 
-def test_values_that_are_all_the_same_have_an_interval_without_width() -> None:
-    assert mean_interval([4.0, 4.0, 4.0], AnalysisSettings()) == (4.0, 4.0)
+def test_sign_flips_at_the_ends() -> None:
+    nothing, zeros, six, five = [np.nan] * 6, [0.0] * 6, [1.0] * 6, [2.0] * 5 + [np.nan]
+    p = sign_flip.p_values(np.array([nothing, zeros, six, five]).T)
+    assert np.isnan(p[0])
+    assert p[1:] == pytest.approx([1, 2 / 2**6, 2 / 2**5])
+    assert sign_flip.p_values(np.ones((500, 1)))[0] == pytest.approx(1e-12)  # as exact as it gets
 
 
-def test_memory_stays_bounded() -> None:
-    """A hundred thousand resamples of a thousand values are 800 MB at once; they are drawn in batches."""
-    values = [float(1 + i % 5) for i in range(1000)]
-    interval = mean_interval(values, AnalysisSettings(resamples=10_000))
-    assert interval.low < 3 < interval.high
+def test_the_cumulative_link_model_is_statsmodels(dice) -> None:
+    shifts = np.array([0, 0.2, 0.6, -0.3])[:, None]
+    scores = np.clip(np.rint(3 + shifts + dice.normal(0, 1, (4, 150)) + dice.normal(0, 0.8, 150)), 1, 5)
+    scores[2, 5:20] = np.nan
+    arm, item = np.nonzero(~np.isnan(scores))
+    rows = pd.DataFrame({"arm": arm, "item": item, "score": scores[arm, item].astype(int)})
+    dummies = pd.get_dummies(rows.arm, drop_first=True, dtype=float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = OrderedModel(rows.score, dummies, distr="logit")
+        expected = model.fit(method="bfgs", disp=0, cov_type="cluster", cov_kwds={"groups": rows.item})
+    contrasts = [CumulativeLink(scores).contrast(arm, 0) for arm in (1, 2, 3)]
+    assert [one.log_odds for one in contrasts] == pytest.approx(list(expected.params[:3]), abs=1e-3)
+    # statsmodels also corrects for the number of parameters; items are many more than those.
+    assert [one.error for one in contrasts] == pytest.approx(list(expected.bse[:3]), rel=0.02)
+
+
+def test_the_cumulative_link_model_without_anything_to_compare() -> None:
+    model = CumulativeLink(np.array([[1.0, 2, 3, 2, 1, 3], [np.nan] * 6, [2.0, 3, 3, 2, 2, 3]]))
+    assert model.contrast(1, 0) is None
+    assert model.contrast(2, 0) is not None
+
+
+def test_holm_leaves_the_untested_out() -> None:
+    assert holm(np.array([0.01, np.nan, 0.04, 0.03])) == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
+
+
+def test_wilson_is_the_textbooks() -> None:
+    """Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
+    low, high = rates.wilson(np.array([81, 15, 0, 1, 0]), np.array([263, 148, 20, 29, 0]), 0.95)
+    assert low == pytest.approx([0.2553, 0.0624, 0, 0.0061, np.nan], abs=5e-5, nan_ok=True)
+    assert high == pytest.approx([0.3662, 0.1605, 0.1611, 0.1718, np.nan], abs=5e-5, nan_ok=True)
+
+
+def test_a_paired_difference_of_shares() -> None:
+    """Agresti, Categorical Data Analysis, 10.1.1: approval 944 then 880 of 1,600; 150 and 86 changed."""
+    low, high = rates.paired(150, 86, 1600, 0.95)
+    assert (low, high) == pytest.approx((0.021, 0.059), abs=5e-4)
+    low, high = rates.paired(0, 0, 50, 0.95)
+    assert low < 0 < high
+    assert np.isnan(rates.paired(0, 0, 0, 0.95)).all()
+
+
+def test_agreement_is_that_of_the_libraries(dice) -> None:
+    first = dice.integers(1, 6, (80, 3)).astype(float)
+    second = np.clip(first + dice.integers(-1, 2, first.shape), 1, 5)
+    first[:4], second[3:9, 1] = np.nan, np.nan
+    x, y = (values[~np.isnan(first) & ~np.isnan(second)] for values in (first, second))
+    found = agreement.agreement(first, second, Bootstrap(400, 0, 0.95))
+    table = np.zeros((5, 5))
+    np.add.at(table, (x.astype(int) - 1, y.astype(int) - 1), 1)
+    assert found.n == len(x)
+    assert found.kappa.value == pytest.approx(cohens_kappa(table, wt="quadratic").kappa)
+    assert found.alpha.value == pytest.approx(krippendorff.alpha([x, y], level_of_measurement="ordinal"))
+    assert found.spearman.value == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert found.bias.value == pytest.approx(np.mean(y - x))
+    for one in (found.kappa, found.alpha, found.spearman, found.bias):
+        assert one.low < one.value < one.high
+    levels = (table.astype(float)).reshape(-1, 1)
+    assert agreement.ordinal_alpha(levels)[0] == pytest.approx(found.alpha.value)
+
+
+def test_agreement_of_nothing_and_of_one_score() -> None:
+    nothing = agreement.agreement(np.full((5, 2), np.nan), np.ones((5, 2)), Bootstrap(100, 0, 0.95))
+    assert nothing.n == 0
+    assert np.isnan(nothing.kappa.value)
+    constant = agreement.agreement(np.full((5, 2), 5.0), np.full((5, 2), 5.0), Bootstrap(100, 0, 0.95))
+    assert constant.exact == 1
+    assert np.isnan([constant.kappa.value, constant.alpha.value, constant.spearman.value]).all()
+
+
+def verdicts(dice, strengths, rounds=400) -> pairwise.Verdicts:
+    pairs = np.array([(a, b) for a in range(len(strengths)) for b in range(a)] * rounds)
+    chance = 1 / (1 + np.exp(-(strengths[pairs[:, 0]] - strengths[pairs[:, 1]])))
+    score = np.where(dice.random(len(pairs)) < 0.1, 0.5, dice.random(len(pairs)) < chance)
+    return pairwise.Verdicts(np.arange(len(pairs)) // 3, pairs[:, 0], pairs[:, 1], score)
+
+
+def test_strengths_are_choixs(dice) -> None:
+    drawn = verdicts(dice, np.array([0.0, 0.5, 1.2]))
+    found = pairwise.strengths(drawn, 3, 0.95)
+    wins = np.zeros((3, 3))
+    np.add.at(wins, (drawn.first, drawn.second), drawn.score)
+    np.add.at(wins, (drawn.second, drawn.first), 1 - drawn.score)
+    assert [one.value for one in found] == pytest.approx(list(choix.ilsr_pairwise_dense(wins)), abs=1e-5)
+    assert all(one.low < one.value < one.high for one in found)
+
+
+def test_an_arm_that_never_loses_has_no_strength(dice) -> None:
+    always = pairwise.Verdicts(np.arange(9), np.ones(9, int), np.zeros(9, int), np.ones(9))
+    assert all(np.isnan(one.value) for one in pairwise.strengths(always, 2, 0.95))
+
+
+def test_a_win_rate_at_equal_length(dice) -> None:
+    """Wins that come from length alone are a half at equal length; statsmodels' Logit agrees where nothing is tied."""
+    longer = dice.normal(200, 300, 3000)
+    score = (dice.random(3000) < 1 / (1 + np.exp(-2 * np.tanh(longer / longer.std())))).astype(float)
+    found = pairwise.length_controlled(np.arange(3000), score, longer, 0.95)
+    assert score.mean() > 0.6
+    assert found.low < 0.5 < found.high
+    fitted = sm.Logit(score, sm.add_constant(np.tanh(longer / longer.std()))).fit(disp=0)
+    assert found.value == pytest.approx(1 / (1 + np.exp(-fitted.params[0])), abs=1e-6)
+
+
+def test_a_win_rate_at_equal_length_needs_lengths_that_differ() -> None:
+    assert np.isnan(pairwise.length_controlled(np.arange(4), np.array([1.0, 0, 1, 1]), np.zeros(4), 0.95).value)
+
+
+def test_detectable_effects_have_the_power_that_is_claimed(dice) -> None:
+    """Cohen 1988: 34 pairs find an effect of 0.5 with a power of 0.8. For rates: exact power by simulation."""
+    assert power.detectable_score(34, 1, 0.05, 0.8) == pytest.approx(0.5, abs=0.01)
+    difference = power.detectable_rate(400, 0.15, 0.05, 0.8)
+    more, less = (0.15 + difference) / 2, (0.15 - difference) / 2
+    drawn = dice.multinomial(400, [more, less, 1 - more - less], 4000)
+    shown = [stats.binomtest(int(b), int(b + c)).pvalue < 0.05 for b, c, _ in drawn]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.05)
+    assert power.detectable_rate(20, 0.02, 0.05, 0.8) is None

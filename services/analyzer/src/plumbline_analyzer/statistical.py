@@ -1,13 +1,16 @@
 """The analyzer: detectors and statistics in worker threads, one report per analysis in the artifact store."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from anyio import CapacityLimiter, to_thread
 from plumbline_contracts import analyzer as contract
 from plumbline_contracts.common import Info
 from plumbline_kit.artifacts import ArtifactStore
 
-from . import __version__, detectors, findings, observations, report
-from .aggregate import Aggregate
+from . import __version__, detectors, findings, observations, plan, report, results
 from .detectors.language import LanguageIdentifier
+from .doubts import doubts
 
 
 class StatisticalAnalyzer:
@@ -28,19 +31,23 @@ class StatisticalAnalyzer:
         return await to_thread.run_sync(self._analyze, request, limiter=self._analyzing)
 
     def _analyze(self, request: contract.AnalysisRequest) -> contract.AnalysisResponse:
-        aggregate = Aggregate(request, observations.read(request, self._store))
-        means, rates = list(aggregate.means()), list(aggregate.error_rates())
-        differences = list(aggregate.differences())
-        results = findings.results(request, rates, differences)
-        warnings = findings.warnings(request, means, rates)
-        page = report.render(aggregate, report.Contents(means, rates, differences, results, warnings))
+        table = observations.read(request, self._store)
+        numbers = results.numbers(table)
+        contents = report.Contents(numbers, findings.results(request, numbers), doubts(request, numbers))
+        drawn = report.figures(table, numbers)
+        page = report.render(table, contents, drawn)
+        with TemporaryDirectory() as folder:
+            report.write(page, table, contents, drawn, Path(folder))
+            kept = self._store.put(Path(folder), name=f"report-folder-{request.experiment}")
         return contract.AnalysisResponse(
-            means=means,
-            error_rates=rates,
-            differences=[compared.difference for compared in differences],
-            findings=[result.sentence for result in results] + warnings,
+            **numbers._asdict(),
+            findings=[result.sentence for result in contents.results] + contents.doubts,
             report=self._store.put_bytes(page.encode(), name=f"report-{request.experiment}"),
+            folder=kept,
         )
+
+    async def detectable_effect(self, request: contract.DetectableEffectRequest) -> contract.DetectableEffect:
+        return await to_thread.run_sync(plan.detectable_effect, request)
 
     async def check(self) -> None:
         """Raises a problem with status 503 when reports cannot be stored."""
@@ -53,5 +60,8 @@ class StatisticalAnalyzer:
             version=__version__,
             model=None,
             revision=None,
-            description=f"Rule-based detectors (version {detectors.VERSION}), bootstrap and Wilson intervals.",
+            description=(
+                f"Rule-based detectors (version {detectors.VERSION}); item-clustered bootstrap, exact paired tests,"
+                " Holm's correction."
+            ),
         )

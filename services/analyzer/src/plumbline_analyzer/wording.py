@@ -1,9 +1,16 @@
 """Numbers and names as people read them, the same in sentences, tables and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from plumbline_contracts.analyzer import Detector
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
+CRITICAL = {
+    Detector.INFINITE_LOOP: "infinite loops",
+    Detector.UNINTENDED_CODE: "responses with unintended code",
+    Detector.WRONG_LANGUAGE: "responses in the wrong language",
+}
 _LANGUAGES = {
     "ar": "Arabic",
     "ca": "Catalan",
@@ -49,3 +56,14 @@ def percent(share: float | None) -> str:
 
 def listed(words: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def probability(p: float | None) -> str:
+    if p is None:
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def counted(missing: Mapping[str, int]) -> str:
+    """`3 timeout, 1 not applicable`; 0 where nothing is missing."""
+    return ", ".join(f"{count} {plain(cause)}" for cause, count in missing.items()) or "0"

@@ -1,0 +1,105 @@
+"""What a reader must know before trusting the numbers, and what the evidence cannot show."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from plumbline_contracts.analyzer import (
+    AnalysisRequest,
+    AspectMean,
+    Check,
+    Conclusion,
+    Difference,
+    JudgeRole,
+    PairedDifference,
+)
+
+from .findings import FEW, MODEL_FREE
+from .results import Numbers
+from .wording import language_name, listed, number, percent
+
+_COVERAGE_GAP = 0.05
+COMPAT = (
+    "compat just-eval-2024: an aspect that the judge called not applicable counts 5, as just-eval counted it."
+    " Compare with just-eval's published numbers only."
+)
+
+
+def doubts(request: AnalysisRequest, numbers: Numbers) -> list[str]:
+    return list(_doubts(request, numbers))
+
+
+def _doubts(request: AnalysisRequest, numbers: Numbers) -> Iterator[str]:
+    if not any(mean.n for mean in numbers.means):
+        yield "No response was scored, so there is no mean to compare."
+    counts = [n for n in (*(mean.n for mean in numbers.means), *(rate.n for rate in numbers.error_rates)) if n]
+    smallest = min(counts, default=FEW)
+    if smallest < FEW:
+        items = "1 item" if smallest == 1 else f"{smallest} items"
+        yield f"Small sample: some numbers rest on {items} only; trust intervals, not means."
+    yield from _coverage(numbers.means)
+    shadows = {judge.name for judge in request.judges if judge.role == JudgeRole.SHADOW}
+    mine = [*(one for one in numbers.differences if one.judge not in shadows), *numbers.error_differences]
+    yield from _open(mine)
+    yield from _flips(mine)
+    if request.settings.compat:
+        yield COMPAT
+    if request.judges and all(judge.model is None for judge in request.judges):
+        yield MODEL_FREE
+
+
+def _coverage(means: Sequence[AspectMean]) -> Iterator[str]:
+    groups: dict[tuple[str, str], dict[str, list[AspectMean]]] = defaultdict(lambda: defaultdict(list))
+    for mean in means:
+        groups[mean.language, mean.judge][mean.arm].append(mean)
+    for (language, judge), arms in groups.items():
+        shares = {arm: _scored_share(group) for arm, group in arms.items()}
+        least, most = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+        if shares[most] - shares[least] > _COVERAGE_GAP:
+            yield (
+                f"Coverage differs in {language_name(language)} (judge {judge}): {percent(shares[least])} of the"
+                f" scores are there for {least}, {percent(shares[most])} for {most}; compare differences and bounds,"
+                " not means."
+            )
+
+
+def _scored_share(group: list[AspectMean]) -> float:
+    scored, missing = sum(mean.n for mean in group), sum(sum(mean.missing.values()) for mean in group)
+    return scored / (scored + missing) if scored + missing else 0.0
+
+
+def _open(mine: Sequence[PairedDifference]) -> Iterator[str]:
+    """How much could not be seen. No difference shown is not equality: the interval says how large it may still be."""
+    refused = [one for one in mine if one.conclusion == Conclusion.REFUSED and one.n]
+    if refused:
+        yield (
+            f"{len(refused)} of {len(mine)} comparisons are refused because the arms' coverage differs"
+            " (setting analysis.coverage_gap); the bounds say what they could have been."
+        )
+    unseen = [
+        max(abs(one.low), abs(one.high))
+        for one in mine
+        if isinstance(one, Difference) and one.conclusion == Conclusion.NO_DIFFERENCE
+        if one.low is not None and one.high is not None
+    ]
+    if unseen:
+        yield (
+            f"Where no difference is shown, there may still be one: half of those intervals reach to"
+            f" {number(median(unseen))} points or further."
+        )
+
+
+def _flips(mine: Sequence[PairedDifference]) -> Iterator[str]:
+    tried: dict[str, list[Check]] = defaultdict(list)
+    for one in mine:
+        for check in one.checks:
+            tried[check.against].append(check)
+    robust: list[str] = []
+    flipped: list[str] = []
+    for against, checks in tried.items():
+        flips = sum(check.flips for check in checks)
+        (flipped if flips else robust).append(f"{flips} of {len(checks)} against {against}" if flips else against)
+    if flipped:
+        yield f"Conclusions that another view flips: {listed(flipped)}; the table of checks names each."
+    if robust:
+        yield f"No conclusion flips against {listed(robust)}."

@@ -1,0 +1,49 @@
+"""All numbers of one analysis."""
+
+from typing import NamedTuple
+
+from plumbline_contracts.analyzer import (
+    Agreement,
+    ArmRanking,
+    AspectMean,
+    Difference,
+    ErrorDifference,
+    ErrorRate,
+    Interaction,
+    Strength,
+    WinRate,
+)
+
+from . import differences, judges, means, preferences
+from .statistics.bootstrap import Bootstrap
+from .table import Table
+
+
+class Numbers(NamedTuple):
+    """Named as in the contract's AnalysisResponse."""
+
+    means: list[AspectMean]
+    error_rates: list[ErrorRate]
+    differences: list[Difference]
+    error_differences: list[ErrorDifference]
+    interactions: list[Interaction]
+    agreements: list[Agreement]
+    arm_rankings: list[ArmRanking]
+    win_rates: list[WinRate]
+    strengths: list[Strength]
+
+
+def numbers(table: Table) -> Numbers:
+    settings = table.request.settings
+    bootstrap = Bootstrap(settings.resamples, settings.seed, settings.confidence)
+    return Numbers(
+        means=list(means.means(table, bootstrap)),
+        error_rates=list(means.error_rates(table, settings.confidence)),
+        differences=differences.differences(table, bootstrap),
+        error_differences=differences.error_differences(table, bootstrap),
+        interactions=differences.interactions(table, bootstrap),
+        agreements=list(judges.agreements(table, bootstrap)),
+        arm_rankings=list(judges.rankings(table)),
+        win_rates=list(preferences.win_rates(table, bootstrap)),
+        strengths=list(preferences.strengths(table, bootstrap)),
+    )
