@@ -6,8 +6,10 @@ response and its score are others.
 """
 
 import hashlib
+import io
 import json
 import sys
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -117,7 +119,7 @@ class StandIn:
             means=[
                 AspectMean(
                     judge="judge", arm=arm, language=language, aspect=aspect, n=ITEMS, mean=mean, low=3, high=3.5,
-                    missing={"unscored: no number": 1} if aspect == "safety" else {}, worst=2.8, best=3.6,
+                    missing={"unscored: no number": 1} if aspect == "safety" else {}, worst=2.8, best=3.6, leads=None,
                 )
                 for arm, language in cells
                 for aspect in ASPECTS
@@ -133,6 +135,8 @@ class StandIn:
             differences=[],
             findings=["URIAL helps \x1b[31mclarity in French."],
             report=Artifact(uri="artifact:report", sha256="0" * 64, bytes=1),
+            folder=Artifact(uri="artifact:folder", sha256="0" * 64, bytes=1),
+            error_differences=[], interactions=[], agreements=[], arm_rankings=[], win_rates=[], strengths=[],
         )  # fmt: skip
 
     async def manifest(self, id: str) -> contract.Manifest:
@@ -157,6 +161,14 @@ class StandIn:
     async def report(self, id: str) -> str:
         self._finished(id)
         return "<!doctype html><title>Rapport déjà prêt</title>"
+
+    async def report_folder(self, id: str) -> bytes:
+        self._finished(id)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("report.html", "<!doctype html>")
+            archive.writestr("tables/means.csv", "arm,mean\n")
+        return buffer.getvalue()
 
     async def check(self) -> None:
         """Always able."""
@@ -249,6 +261,7 @@ def record(index: int, better: bool = False) -> contract.ResponseRecord:
         finish_reason=None if missing else "stop",
         prompt_tokens=None if missing else 12,
         completion_tokens=None if missing else 7,
+        flags=[],
         detections=[]
         if missing
         else [

@@ -31,6 +31,15 @@ def test_report_is_saved_where_asked(coordinator, plumbline, write_spec):
     assert (plumbline.folder / "home" / "reports" / "one.html").exists()
 
 
+def test_a_report_with_its_parts_goes_into_a_new_folder(coordinator, plumbline, write_spec):
+    plumbline("run", write_spec(), "--id", "one")
+    outcome = plumbline("report", "one", "--folder", "paper", "--json")
+    assert outcome.json["report"] == str(plumbline.folder / "paper" / "report.html")
+    assert (plumbline.folder / "paper" / "tables" / "means.csv").read_text() == "arm,mean\n"
+    again = plumbline("report", "one", "--folder", "paper")
+    assert (again.code, "not empty" in again.err) == (2, True)
+
+
 def test_report_of_an_unfinished_experiment_exits_with_6(coordinator, plumbline, write_spec):
     plumbline("run", write_spec("held"), "--id", "two", "--detach")
     outcome = plumbline("report", "two", "--output", "two.html")

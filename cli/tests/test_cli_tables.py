@@ -10,6 +10,7 @@ from plumbline.terminal import Terminal
 from plumbline_contracts.analyzer import AnalysisResponse, AspectMean
 from plumbline_contracts.common import Artifact
 from plumbline_contracts.coordinator import Experiment, Phase
+from plumbline_contracts.results import completed
 from rich.console import Console
 
 _ASPECTS = ["helpfulness", "clarity", "factuality", "depth", "engagement", "safety"]
@@ -26,6 +27,7 @@ def analysis(mean=3.2149, missing=None):
             mean=mean,
             low=None,
             high=None,
+            leads=None,
             missing=missing or {},
             worst=None,
             best=None,
@@ -35,7 +37,8 @@ def analysis(mean=3.2149, missing=None):
         for aspect in _ASPECTS
     ]
     report = Artifact(uri="artifact:report", sha256="0" * 64, bytes=1)
-    return AnalysisResponse(means=means, error_rates=[], differences=[], findings=[], report=report)
+    stored = {"means": means, "error_rates": [], "differences": [], "findings": [], "report": report}
+    return AnalysisResponse.model_validate(completed({**stored, "means": [mean.model_dump() for mean in means]}))
 
 
 def printed(width, analysis):

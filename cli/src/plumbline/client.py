@@ -153,6 +153,11 @@ class PlumblineClient:
         response = self._portal.call(self._service.send, "GET", _path(id) + "/report")
         return str(response.text)
 
+    def report_folder(self, id: str) -> bytes:
+        """The report with its tables and figures, as a ZIP file."""
+        response = self._portal.call(self._service.send, "GET", _path(id) + "/report/folder")
+        return bytes(response.content)
+
     def _call(self, method: str, path: str, answer: type[Event], body: BaseModel | None = None, **query: Any) -> Event:
         return self._portal.call(lambda: self._service.call(method, path, answer, body, **query))
 

@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import HTMLResponse
+from fastapi.responses import Response as HttpResponse
 from fastapi.sse import EventSourceResponse
 from pydantic import ConfigDict, Field
 
@@ -49,6 +50,10 @@ __all__ = [
 NAME = "coordinator"
 VERSION = "1.0.0"
 PORT = 8000
+
+
+class ZipResponse(HttpResponse):
+    media_type = "application/zip"
 
 
 class Submission(Request):
@@ -111,6 +116,9 @@ class Coordinator(Protocol):
 
     async def report(self, id: str) -> str:
         """The HTML, or `not-finished`."""
+
+    async def report_folder(self, id: str) -> bytes:
+        """A ZIP file of the report's folder, or `not-finished`."""
 
 
 Implementation = Annotated[Coordinator, Depends(implementation_of(Coordinator))]
@@ -221,3 +229,15 @@ async def manifest(id: Identifier, coordinator: Implementation) -> Manifest:
 async def report(id: Identifier, coordinator: Implementation) -> HTMLResponse:
     """The report as one self-contained HTML page."""
     return HTMLResponse(await coordinator.report(id))
+
+
+@router.get(
+    "/experiments/{id}/report/folder",
+    operation_id="get_report_folder",
+    response_class=ZipResponse,
+    dependencies=[CONDITIONAL],
+    responses=TAGGED | problems(404, 409),
+)
+async def report_folder(id: Identifier, coordinator: Implementation) -> ZipResponse:
+    """The report with its tables (CSV, LaTeX) and figures (SVG, PDF) as one ZIP file."""
+    return ZipResponse(await coordinator.report_folder(id))

@@ -29,6 +29,7 @@ class ResponseRecord(Response):
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    flags: list[str] = Field(description="What is doubtful about the translated instruction.")
     detections: list[Detection]
     judgments: list[RecordedJudgment]
 
@@ -44,6 +45,7 @@ class ResponseRecord(Response):
             missing=self.missing,
             finish_reason=self.finish_reason,
             completion_tokens=self.completion_tokens,
+            flags=self.flags,
             detections=self.detections,
             scores=[
                 ScoreObservation(

@@ -1,6 +1,7 @@
 """What an analysis finds. Every number comes as value, interval, n, and what is missing by cause."""
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -197,7 +198,41 @@ class AnalysisResponse(Response):
     strengths: list[Strength]
     findings: list[str] = Field(description="What the numbers say, in sentences; also where an arm does not help.")
     report: Artifact = Field(description="One self-contained HTML file.")
-    folder: Artifact = Field(description="The report with tables/*.csv, tables/*.tex, figures/*.svg and figures/*.pdf.")
+    folder: Artifact | None = Field(
+        description="report.html, tables/*.csv, tables/*.tex, figures/*.svg, figures/*.pdf; null: made before 1.2."
+    )
+
+
+_LATER: dict[str, Any] = {
+    "error_differences": [],
+    "interactions": [],
+    "agreements": [],
+    "arm_rankings": [],
+    "win_rates": [],
+    "strengths": [],
+    "folder": None,
+}
+_LATER_IN_DIFFERENCE: dict[str, Any] = {
+    "missing": {},
+    "p": None,
+    "p_holm": None,
+    "family": 0,
+    "higher": 0,
+    "lower": 0,
+    "effect_size": None,
+    "worst": None,
+    "best": None,
+    "conclusion": "refused",
+    "refused": "the analyzer of that time drew no conclusion",
+    "checks": [],
+}
+
+
+def completed(stored: dict[str, Any]) -> dict[str, Any]:
+    """Results as an earlier analyzer gave them, with what it did not know marked as unknown."""
+    means = [{"leads": None} | mean for mean in stored["means"]]
+    differences = [_LATER_IN_DIFFERENCE | difference for difference in stored["differences"]]
+    return _LATER | stored | {"means": means, "differences": differences}
 
 
 class DetectableEffect(Response):

@@ -80,15 +80,12 @@ def request_of() -> Callable[..., AnalysisRequest]:
         return AnalysisRequest(
             experiment="test",
             title=more.pop("title", "A test"),
-            arms=[
-                ArmLabel(
-                    name=arm, model="tiny", weights=arm if arm in ("dpo", "sft") else "base", prompting="zero-shot"
-                )
-                for arm in arms
-            ],
+            arms=[_arm(arm) if isinstance(arm, str) else arm for arm in arms],
             languages=list(languages),
             judges=[
                 JudgeLabel(name=judge, implementation="rules", model=None, description="Counts words.")
+                if isinstance(judge, str)
+                else judge
                 for judge in judges
             ],
             observations=observations,
@@ -96,6 +93,10 @@ def request_of() -> Callable[..., AnalysisRequest]:
         )
 
     return make
+
+
+def _arm(name: str) -> ArmLabel:
+    return ArmLabel(name=name, model="tiny", weights=name if name in ("dpo", "sft") else "base", prompting="zero-shot")
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,16 @@
 import random
 import re
 
-from plumbline_analyzer import findings
-from plumbline_analyzer.aggregate import Aggregate
+from plumbline_analyzer import findings, results
+from plumbline_analyzer import observations as reading
+from plumbline_analyzer.doubts import doubts
 from plumbline_contracts.analyzer import Detector
 
 
 def said(request, observations) -> list[str]:
-    subject = Aggregate(request, observations)
-    means, rates, differences = list(subject.means()), list(subject.error_rates()), list(subject.differences())
-    results = findings.results(request, rates, differences)
-    return [result.sentence for result in results] + findings.warnings(request, means, rates)
+    request = request.model_copy(update={"observations": observations})
+    numbers = results.numbers(reading.read(request, None))
+    return [result.sentence for result in findings.results(request, numbers)] + doubts(request, numbers)
 
 
 def noisy(observe, arm: str, mean: float, n: int = 60, **more) -> list:

@@ -11,7 +11,7 @@ from rich.text import Text
 from ..client import DEFAULT_URL, ENDED, PlumblineClient
 from ..options import HOME, ExperimentId, Home, Json, Token, Url
 from ..progress import describe
-from ..reports import save_report
+from ..reports import save_folder, save_report
 from ..terminal import Terminal, plain, reporting
 
 
@@ -61,14 +61,21 @@ def report(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to save it.", show_default="HOME/reports/ID.html"),
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="FOLDER", help="A new folder for the page, tables (CSV, LaTeX) and figures."),
+    ] = None,
     home: Home = HOME,
     url: Url = DEFAULT_URL,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Save the report of a finished experiment: one self-contained HTML file."""
+    """Save the report of a finished experiment: one self-contained HTML file, and with --folder all its parts."""
     with reporting(json) as terminal, PlumblineClient(url, token) as client:
-        saved = save_report(client, id, output or home / "reports" / f"{id}.html", terminal)
+        if folder is not None:
+            saved = save_folder(client.report_folder(id), folder, terminal)
+        if folder is None or output is not None:
+            saved = save_report(client, id, output or home / "reports" / f"{id}.html", terminal)
         terminal.data({"report": str(saved)})
 
 

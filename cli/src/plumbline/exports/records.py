@@ -24,6 +24,7 @@ _COLUMNS = {
     **dict.fromkeys(_PLAIN, "VARCHAR"),
     "prompt_tokens": "BIGINT",
     "completion_tokens": "BIGINT",
+    "flags": "VARCHAR[]",
     "detections": 'STRUCT(detector VARCHAR, finding VARCHAR, evidence VARCHAR, "start" BIGINT, "end" BIGINT, '
     "kind VARCHAR, severity VARCHAR, repetition STRUCT(onset BIGINT, period BIGINT, repeats DOUBLE))[]",
     "judgments": "STRUCT(judge VARCHAR, rubric VARCHAR, aspect VARCHAR, score DOUBLE, rationale VARCHAR, "
@@ -64,7 +65,7 @@ def to_parquet(lines: Path, target: Path) -> None:
 def csv(records: Iterable[ResponseRecord], target: Path) -> int:
     """Flat, by way of JSON lines beside it: the columns are known only at the end."""
     lines = target.with_name(f"{target.name}.lines")
-    columns: dict[str, None] = dict.fromkeys(_PLAIN)
+    columns: dict[str, None] = dict.fromkeys([*_PLAIN, "flags"])
 
     def noted() -> Iterator[ResponseRecord]:
         for record in records:
@@ -82,6 +83,7 @@ def csv(records: Iterable[ResponseRecord], target: Path) -> int:
 
 def flat(record: ResponseRecord) -> dict[str, str | int | float | None]:
     row: dict[str, str | int | float | None] = record.model_dump(include=set(_PLAIN))
+    row["flags"] = ";".join(record.flags)
     for judgment in record.judgments:
         row[f"score:{judgment.judge}:{judgment.aspect}"] = judgment.score
         row[f"missing:{judgment.judge}:{judgment.aspect}"] = judgment.missing

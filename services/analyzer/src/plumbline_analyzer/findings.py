@@ -158,7 +158,8 @@ def _error_rate(group: list[ErrorRate], name: str, doubt: str) -> str:
         return f"Equally many {what} in {named or 'every arm'}: {_share(most)}{doubt}"
     ties = [rate for rate in ordered if rate.rate == fewest.rate]
     best = _share(fewest) if len(ties) == 1 else f"{listed([rate.arm for rate in ties])} ({percent(fewest.rate)} each)"
-    return f"Fewest {what}: {best}; most: {_share(most)}{doubt}"
+    overlap = "" if (fewest.high or 0) < (most.low or 0) else ". Their intervals overlap"
+    return f"Fewest {what}: {best}; most: {_share(most)}{doubt}{overlap}"
 
 
 def _share(rate: ErrorRate) -> str:

@@ -1,9 +1,11 @@
 """The last phase: hand everything observed to the analyzer, keep its results."""
 
 import asyncio
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from plumbline_contracts import analyzer
 from plumbline_contracts.common import Artifact, Info
@@ -29,6 +31,7 @@ def _request(run: Run) -> analyzer.AnalysisRequest:
     row = run.store.get(run.id)
     manifest = dict(row.manifest)
     services = {name: Info(**info) for name, info in manifest["services"].items()}
+    weights = {"weights": _weights(run)}
     request = analyzer.AnalysisRequest(
         experiment=run.id,
         title=run.spec.name,
@@ -38,8 +41,9 @@ def _request(run: Run) -> analyzer.AnalysisRequest:
         settings=run.spec.analysis,
         data=_observations(run),
         notes=[run.spec.description] if run.spec.description else [],
+        provenance=list(_provenance(manifest | weights)),
     )
-    told = {"weights": _weights(run), "analysis": request.model_dump(mode="json")}
+    told = weights | {"analysis": request.model_dump(mode="json")}
     run.attempt.complete(manifest | told)
     return request
 
@@ -66,6 +70,16 @@ def _judge(name: str, info: Info) -> analyzer.JudgeLabel:
     return analyzer.JudgeLabel(
         name=name, implementation=info.implementation, model=info.model, description=info.description
     )
+
+
+def _provenance(manifest: dict[str, Any]) -> Iterator[analyzer.Ingredient]:
+    """Every version and digest of the manifest, for the report."""
+    for name, info in manifest["services"].items():
+        parts = [info["implementation"], info["version"], info["model"], info["revision"]]
+        yield analyzer.Ingredient(kind="service", name=name, version=" ".join(part for part in parts if part))
+    for kind in ("weights", "prompts", "files", "packages", "seeds"):
+        for name, version in manifest.get(kind, {}).items():
+            yield analyzer.Ingredient(kind=kind, name=name, version=str(version))
 
 
 def _weights(run: Run) -> dict[str, str]:

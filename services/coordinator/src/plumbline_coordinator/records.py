@@ -65,6 +65,7 @@ class _Page:
             finish_reason=body.get("finish_reason"),
             prompt_tokens=body.get("prompt_tokens"),
             completion_tokens=body.get("completion_tokens"),
+            flags=instruction["flags"] if instruction else [],
             detections=self._detections(one.item),
             judgments=[judgment for choice in self._judged(one) for judgment in self._scores(choice, one, response)],
         )

@@ -2,14 +2,18 @@
 
 import asyncio
 import hashlib
+import io
 import json
 import logging
+import zipfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from plumbline_contracts import coordinator as contract
 from plumbline_contracts import trainer
 from plumbline_contracts.analyzer import AnalysisResponse
 from plumbline_contracts.common import Artifact, Info
+from plumbline_contracts.results import completed
 from plumbline_kit.artifacts import open_store
 from plumbline_kit.errors import ProblemError
 
@@ -121,7 +125,7 @@ class CoordinatorService:
         if row.results is None:
             detail = f"The experiment {id!r} is {row.state}; its results are there when it has completed."
             raise ProblemError(409, "not-finished", detail)
-        return AnalysisResponse.model_validate(row.results)
+        return AnalysisResponse.model_validate(completed(row.results))
 
     async def manifest(self, id: str) -> contract.Manifest:
         return provenance.stored(await asyncio.to_thread(self.store.get, id))
@@ -129,6 +133,13 @@ class CoordinatorService:
     async def report(self, id: str) -> str:
         artifact = (await self.results(id)).report
         return await asyncio.to_thread(lambda: self.artifacts.path(artifact).read_text("utf-8"))
+
+    async def report_folder(self, id: str) -> bytes:
+        artifact = (await self.results(id)).folder
+        if artifact is None:
+            detail = f"The analyzer of {id!r} made no folder; its page is at /v1/experiments/{id}/report."
+            raise ProblemError(404, "no-report-folder", detail)
+        return await asyncio.to_thread(lambda: _zipped(self.artifacts.path(artifact)))
 
     def info(self) -> Info:
         return Info(
@@ -151,3 +162,11 @@ def _position(after: str | None) -> int:
     if after is not None and not after.isdecimal():
         raise ProblemError(422, "invalid-request", f"after must be the `next` of a page, is {after!r}.")
     return int(after or 0)
+
+
+def _zipped(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()

@@ -132,7 +132,7 @@ def lengths(table: Table, judge: str) -> Iterator[Drawing]:
             yield Drawing(file, language_name(language), title, lambda p, drawn=lines: shares.lengths(drawn, p))  # type: ignore[misc]
 
 
-def _line(name: str, arm: int, length: np.ndarray, mean: np.ndarray) -> shares.Line | None:  # type: ignore[type-arg]
+def _line(name: str, arm: int, length: np.ndarray, mean: np.ndarray) -> shares.Line | None:
     known = ~np.isnan(length) & ~np.isnan(mean) & (length > 0)
     if known.sum() < 2 * _CLASSES:
         return None

@@ -56,11 +56,12 @@ class Bootstrap:
     def leads(self, values: Floats) -> Floats:
         """Share of the resamples in which each column of items x cells has the largest mean; ties share."""
         if len(values) < 2 or np.isnan(values).all(0).any() or values.shape[1] < 2:
-            return np.full(values.shape[1], np.nan)
+            return np.full(values.shape[1], np.nan)  # an arm without any score may be the best
         with np.errstate(invalid="ignore", divide="ignore"):
             counts = self.sums((~np.isnan(values)).astype(np.float32))
             resampled = self.sums(np.nan_to_num(values).astype(np.float32)) / counts
-        first = resampled >= np.nanmax(resampled, axis=0) - 1e-9
+        resampled = resampled[:, ~np.isnan(resampled).any(0)]
+        first = resampled >= resampled.max(0) - 1e-9
         return np.asarray((first / first.sum(0)).mean(1))
 
     def ratios(self, totals: Floats, counts: Floats) -> Interval:

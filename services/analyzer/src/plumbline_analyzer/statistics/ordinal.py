@@ -4,6 +4,7 @@ statsmodels' OrderedModel fits the same likelihood row by row; this one needs on
 takes the same time for a million rows as for a thousand.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -92,5 +93,5 @@ class CumulativeLink:
             place = int(np.searchsorted(self.arms, which))
             if place:
                 weights[self._thresholds + place - 1] += sign
-        error = float(np.sqrt(weights @ self.covariance @ weights))
+        error = math.sqrt(max(0.0, float(weights @ self.covariance @ weights)))
         return Contrast(float(weights @ self.parameters), error) if np.isfinite(error) and error > 0 else None
