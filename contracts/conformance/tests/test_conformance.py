@@ -1,89 +1,59 @@
-"""The suite passes on a judge that shares no code with ours, and fails on the same one spoiled."""
+"""The kit passes on judges that share no code with ours, and fails on the same judge with one fault."""
 
-import os
-import socket
-import subprocess
+import shlex
+import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from plumbline_conformance import DOCUMENTS, SERVICES, run
+from plumbline_conformance import DOCUMENTS, SERVICES, Check, Findings, run
+from plumbline_conformance.record import curl
+from plumbline_conformance.report import markdown
 
-MINIMAL_JUDGE = Path(__file__).parents[3] / "examples" / "minimal-judge" / "judge.py"
-Start = Callable[[str], str]
-# One promise of the contract broken each: what stands in the judge, what takes its place, and the test that tells.
-SPOILINGS = {
-    "the case of a verdict": ('"verdict": verdict,', '"verdict": verdict.upper(),', "test_answers_as_documented"),
-    "an error in a form of its own": (
-        'body |= {"instance": None, "errors": faults}',
-        'body = {"error": detail}',
-        "test_an_unknown_rubric_is_a_problem",
-    ),
-    "judgments in another order": (
-        "for item in request.items]\n    return",
-        "for item in request.items][::-1]\n    return",
-        "test_ids_are_echoed_in_request_order",
-    ),
-    "a score that is guessed": (
-        '"score": None,',
-        '"score": 3.0,',
-        "test_an_aspect_is_scored_or_unscored_and_never_both",
-    ),
-    "unknown fields taken": ('extra="forbid"', 'extra="ignore"', "test_an_unknown_field_is_refused"),
-}
+from contracts.conformance.tests.spoiled_judges import (
+    FAULTS,
+    PAGE,
+    READY,
+    ROOT,
+    SLOW,
+    findings,
+    free_port,
+    page,
+    started,
+)
+
+NODE_JUDGE = ROOT / "examples" / "node-judge" / "judge.mjs"
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a judge of this source; returns its URL."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start_one(source: str) -> str:
-        (tmp_path / "judge.py").write_text(source, encoding="utf-8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-        environment = os.environ | {"PORT": str(port)}
-        command = [sys.executable, str(tmp_path / "judge.py")]
-        running.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return f"http://127.0.0.1:{port}"
-            time.sleep(0.1)
-        raise AssertionError("the judge does not listen after 30 s")
-
-    yield start_one
-    for process in running:
-        process.terminate()
-        process.wait(timeout=20)
+def test_a_judge_that_is_slow_to_load_and_says_so_conforms(tmp_path: Path) -> None:
+    found = started(tmp_path, SLOW, examples=5)
+    assert found.conforms, found.failed
+    assert found.count("skipped") == 0
+    assert found.info is not None and found.info["implementation"] == "minimal"
+    assert set(found.latencies()) >= {"POST /v1/judgments", "POST /v1/comparisons", "GET /v1/rubrics"}
 
 
-def failed(junit: Path) -> set[str]:
-    """The names of the tests that failed, without their parameters."""
-    cases = ElementTree.parse(junit).iter("testcase")
-    return {case.attrib["name"].partition("[")[0] for case in cases if case.find("failure") is not None}
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_judge_in_another_language_conforms(tmp_path: Path) -> None:
+    url, junit = f"http://127.0.0.1:{free_port()}", tmp_path / "junit.xml"
+    found = run("judge", url, start=f"node {shlex.quote(str(NODE_JUDGE))}", junit=junit, examples=5)
+    assert found.conforms, found.failed
+    assert len(list(ElementTree.parse(junit).iter("testcase"))) == len(found.checks)
 
 
-def test_a_judge_that_shares_no_code_with_ours_conforms(start: Start, tmp_path: Path) -> None:
-    assert run("judge", start(MINIMAL_JUDGE.read_text("utf-8")), junit=tmp_path / "junit.xml") == 0
-    assert len(list(ElementTree.parse(tmp_path / "junit.xml").iter("testcase"))) >= 15
-
-
-@pytest.mark.parametrize("spoiling", SPOILINGS)
-def test_a_spoiled_judge_does_not(start: Start, tmp_path: Path, spoiling: str) -> None:
-    stands, instead, caught = SPOILINGS[spoiling]
-    source = MINIMAL_JUDGE.read_text("utf-8")
-    assert stands in source
-    assert run("judge", start(source.replace(stands, instead)), junit=tmp_path / "junit.xml", examples=5) == 1
-    assert caught in failed(tmp_path / "junit.xml")
+def test_every_fault_is_found_and_the_page_says_by_which_check() -> None:
+    found = findings()
+    assert set(found) == {*FAULTS, READY}
+    assert {fault for fault, one in found.items() if not one.failed} == set()
+    assert PAGE.read_text("utf-8") == page(found), f"docs/{PAGE.name} is old; its last line says how to make it anew"
+    upper = found["a verdict in upper case"].failed[0]
+    assert "'verdict': 'TIE'" in (upper.detail or "") or "'verdict': 'UNSCORED'" in (upper.detail or "")
+    assert "/v1/comparisons" in (upper.curl or "") and "--data-raw" in (upper.curl or "")
 
 
 def test_a_service_that_does_not_answer_does_not_conform() -> None:
-    assert run("judge", "http://127.0.0.1:9", examples=1) == 1
+    assert not run("judge", "http://127.0.0.1:9", examples=0).conforms
 
 
 def test_every_service_has_a_document_and_a_suite() -> None:
@@ -95,3 +65,21 @@ def test_wrong_use_is_told(tmp_path: Path) -> None:
         run("oracle", "http://127.0.0.1:9")
     with pytest.raises(FileNotFoundError, match=r"judge\.v1\.json"):
         run("judge", "http://127.0.0.1:9", documents=tmp_path)
+    with pytest.raises(RuntimeError, match="ended with status 3"):
+        run("judge", "http://127.0.0.1:9", start=f"{sys.executable} -c 'raise SystemExit(3)'")
+
+
+def test_a_request_is_shown_without_its_token_and_not_at_any_length() -> None:
+    headers = {"Authorization": "Bearer secret", "Content-Type": "application/json", "Host": "a"}
+    line = curl("POST", "http://a/v1/judgments", headers, b"it's " * 1000)
+    assert "secret" not in line and "Bearer $PLUMBLINE_TOKEN" in line
+    assert shlex.split(line, comments=True)[:5] == ["curl", "-sS", "-i", "-X", "POST"]
+    assert line.endswith("# and 1000 characters more")
+
+
+def test_nothing_in_an_answer_can_break_the_report() -> None:
+    checks = [Check("a | b", "It must.", "failed", "<script>\x1b[31m\n# heading", "curl -sS x")]
+    text = markdown(Findings("judge", "http://a", checks, {"GET /info": [0.002, 0.001, 0.003]}, None))
+    assert "| a \\| b | It must. | failed |" in text
+    assert "    <script>[31m\n    # heading" in text and "\x1b" not in text
+    assert "| GET /info | 3 | 2.0 | 3.0 | 3.0 |" in text

@@ -15,7 +15,8 @@ _VARIABLE = "PLUMBLINE_CONFORMANCE_TARGET"
 class Target:
     """`document` is a path; `examples` is the number of random requests an operation; `model` is for generators.
 
-    `training` is the path of a training request, for trainers."""
+    `training` is the path of a training request, for trainers. `startup` is the path of what was seen while the service
+    started, where it was started for this; `findings` is where the outcome of every check is written."""
 
     service: str
     url: str
@@ -24,6 +25,8 @@ class Target:
     examples: int
     model: str | None = None
     training: str | None = None
+    startup: str | None = None
+    findings: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:

@@ -53,16 +53,19 @@ def score(value: int, missing: bool) -> dict[str, Any]:
 
 
 def test_ids_are_echoed_in_request_order(client: Any) -> None:
+    """One entry per item, under its id, in the order of the request."""
     answer = client.ok("POST", "/v1/detections", detection_request())
     assert [item["id"] for item in answer["items"]] == list(TEXTS)
 
 
 def test_every_detector_speaks_once_about_every_item(client: Any) -> None:
+    """Every detector says something about every item, if only that it cannot tell."""
     for item in client.ok("POST", "/v1/detections", detection_request())["items"]:
         assert [detection["detector"] for detection in item["detections"]] == DETECTORS
 
 
 def test_an_offset_lies_in_the_text(client: Any) -> None:
+    """`start` and `end` are both given or both null, and lie in the text."""
     for item in client.ok("POST", "/v1/detections", detection_request())["items"]:
         for detection in item["detections"]:
             start, end = detection["start"], detection["end"]
@@ -79,12 +82,14 @@ def test_what_is_found_has_a_severity_and_a_loop_its_measures(client: Any) -> No
 
 
 def test_detecting_and_analyzing_are_pure(client: Any) -> None:
+    """The same request has the same answer."""
     for path, body in (("detections", detection_request()), ("analyses", analysis_request())):
         first, second = (client.ok("POST", f"/v1/{path}", body) for _ in range(2))
         assert first == second
 
 
 def test_a_missing_score_is_counted_by_its_cause_and_bounded(client: Any) -> None:
+    """A missing score is counted by its cause and widens the bounds of the mean; it is never a number."""
     means = client.ok("POST", "/v1/analyses", analysis_request())["means"]
     for mean in (mean for mean in means if mean["aspect"] == "language"):
         assert (mean["n"], mean["missing"]) == (5, {"not_applicable": 1})
@@ -92,5 +97,6 @@ def test_a_missing_score_is_counted_by_its_cause_and_bounded(client: Any) -> Non
 
 
 def test_an_unknown_field_is_refused(client: Any) -> None:
+    """A misspelt option fails loudly."""
     client.problem(422, "POST", "/v1/detections", detection_request(detector="empty"))
     client.problem(422, "POST", "/v1/analyses", analysis_request(setings={}))

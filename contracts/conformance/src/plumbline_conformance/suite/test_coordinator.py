@@ -12,15 +12,18 @@ INVALID = "name: conformance\nlanguages: [en, 7]\narms: nothing\nno_such_key: 1\
 
 @pytest.mark.parametrize("part", ["", "/events", "/responses", "/results", "/manifest", "/report"])
 def test_an_unknown_id_is_a_problem(client: Any, part: str) -> None:
+    """An experiment that nobody submitted is a 404, whatever is asked of it."""
     client.problem(404, "GET", UNKNOWN + part)
 
 
 def test_an_unknown_id_cannot_be_cancelled(client: Any) -> None:
+    """Cancelling an experiment that nobody submitted is a 404."""
     client.problem(404, "POST", f"{UNKNOWN}/cancel")
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/checks"), ("PUT", UNKNOWN)])
 def test_every_fault_of_a_spec_is_told_with_its_place(client: Any, method: str, path: str) -> None:
+    """An invalid experiment file is `invalid-spec` with every fault and its place at once."""
     problem = client.problem(422, method, path, {"spec": INVALID, "source": "conformance.yaml", "files": {}})
     assert problem["type"].endswith("invalid-spec")
     places = [error["place"] for error in problem["errors"]]
@@ -30,16 +33,19 @@ def test_every_fault_of_a_spec_is_told_with_its_place(client: Any, method: str, 
 
 
 def test_what_is_no_yaml_is_a_problem(client: Any) -> None:
+    """A file that is no YAML is `invalid-spec`."""
     problem = client.problem(422, "POST", "/v1/checks", {"spec": "a: [", "source": "conformance.yaml", "files": {}})
     assert problem["type"].endswith("invalid-spec")
 
 
 def test_an_invalid_spec_leaves_no_experiment(client: Any) -> None:
+    """What was refused does not exist afterwards."""
     client.problem(422, "PUT", UNKNOWN, {"spec": INVALID, "source": "conformance.yaml", "files": {}})
     client.problem(404, "GET", UNKNOWN)
 
 
 def test_a_file_is_kept_under_its_digest_and_no_other(client: Any) -> None:
+    """Uploading twice is harmless; content of another digest is refused."""
     content = b"conformance\n"
     sha256 = hashlib.sha256(content).hexdigest()
     octets = {"Content-Type": "application/octet-stream"}
@@ -51,4 +57,5 @@ def test_a_file_is_kept_under_its_digest_and_no_other(client: Any) -> None:
 
 
 def test_an_unknown_field_is_refused(client: Any) -> None:
+    """A misspelt option fails loudly."""
     client.problem(422, "POST", "/v1/checks", {"spec": INVALID, "specs": INVALID})

@@ -25,12 +25,14 @@ def request(model: str, **decoding: Any) -> dict[str, Any]:
 
 
 def test_ids_are_echoed_in_request_order(client: Any, model: str) -> None:
+    """One generation per prompt, under its id, in the order of the request, by the model asked for."""
     answer = client.ok("POST", "/v1/generations", request(model))
     assert [generation["id"] for generation in answer["generations"]] == list(PROMPTS)
     assert answer["model"] == model
 
 
 def test_the_same_greedy_request_has_the_same_answer(client: Any, model: str) -> None:
+    """Greedy decoding is repeatable: the same request, the same texts."""
     first, second = (client.ok("POST", "/v1/generations", request(model)) for _ in range(2))
     assert first["generations"] == second["generations"]
 
@@ -46,6 +48,7 @@ def test_an_identity_is_that_of_who_answers(client: Any, model: str) -> None:
 
 
 def test_no_more_tokens_than_asked_for(client: Any, model: str) -> None:
+    """`max_new_tokens` is an upper bound on `completion_tokens`."""
     for generation in client.ok("POST", "/v1/generations", request(model, max_new_tokens=3))["generations"]:
         assert generation["completion_tokens"] <= 3
 
@@ -65,11 +68,13 @@ def test_text_ends_before_the_stop_string(client: Any, model: str) -> None:
 
 
 def test_a_generation_that_failed_says_why(client: Any, model: str) -> None:
+    """`finish_reason` is `error` exactly where there is a cause."""
     for generation in client.ok("POST", "/v1/generations", request(model))["generations"]:
         assert (generation["finish_reason"] == "error") == (generation["cause"] is not None), generation
 
 
 def test_an_unknown_model_is_a_problem(client: Any) -> None:
+    """A model that it does not have is the problem `unknown-model`, not another model's text."""
     if client.ok("GET", "/info")["model"] is None:
         pytest.skip("its /info says that no model is involved, so every name is as good")
     problem = client.problem(422, "POST", "/v1/generations", request("no-such-model"))
@@ -77,10 +82,12 @@ def test_an_unknown_model_is_a_problem(client: Any) -> None:
 
 
 def test_an_unknown_field_is_refused(client: Any, model: str) -> None:
+    """A misspelt option fails loudly."""
     client.problem(422, "POST", "/v1/generations", request(model, max_tokens=3))
 
 
 def test_a_prompt_is_text_or_messages_and_never_both(client: Any, model: str) -> None:
+    """A prompt with both `text` and `messages` is refused."""
     body = request(model)
     body["prompts"] = [{"id": "a", "text": "Hello", "messages": [{"role": "user", "content": "Hello"}]}]
     client.problem(422, "POST", "/v1/generations", body)

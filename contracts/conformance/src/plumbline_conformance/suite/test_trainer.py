@@ -39,22 +39,26 @@ def job(client: Any, target: Target) -> str:
 
 
 def test_an_unknown_id_is_a_problem(client: Any) -> None:
+    """A training that nobody asked for is a 404, to look at and to cancel."""
     client.problem(404, "GET", UNKNOWN)
     client.problem(404, "POST", f"{UNKNOWN}/cancel")
     client.problem(404, "GET", f"{UNKNOWN}/events")
 
 
 def test_the_same_id_and_request_is_one_job(client: Any, job: str, target: Target) -> None:
+    """Putting the same request under the same id again is the same job."""
     first, again = client.ok("GET", job), client.ok("PUT", job, request(target))
     assert (again["id"], again["created"]) == (first["id"], first["created"])
 
 
 def test_another_request_under_the_same_id_is_a_conflict(client: Any, job: str, target: Target) -> None:
+    """An id belongs to one request: another one is a 409 `id-taken`."""
     problem = client.problem(409, "PUT", job, request(target, seed=1))
     assert problem["type"].endswith("id-taken")
 
 
 def test_cancelling_twice_is_harmless(client: Any, job: str) -> None:
+    """Cancelling can be repeated."""
     for _ in range(2):
         assert client.ok("POST", f"{job}/cancel")["id"] == job.rpartition("/")[2]
 
@@ -70,5 +74,6 @@ def test_the_history_ends_with_the_job(client: Any, job: str) -> None:
 
 
 def test_an_unknown_field_is_refused(client: Any, target: Target) -> None:
+    """A misspelt option fails loudly, and leaves no job."""
     client.problem(422, "PUT", UNKNOWN, request(target) | {"methd": "dpo"})
     client.problem(404, "GET", UNKNOWN)

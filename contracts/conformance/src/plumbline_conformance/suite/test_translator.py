@@ -17,17 +17,20 @@ def pair(client: Any) -> tuple[str, str]:
 
 
 def test_ids_are_echoed_in_request_order(client: Any) -> None:
+    """One translation per text, under its id, in the order of the request."""
     answer = client.ok("POST", "/v1/translations", request(*pair(client)))
     assert [translation["id"] for translation in answer["translations"]] == list(TEXTS)
 
 
 def test_a_text_is_translated_or_has_a_cause(client: Any) -> None:
+    """What could not be translated has a cause and no text."""
     answer = client.ok("POST", "/v1/translations", request(*pair(client)))
     for translation in answer["translations"]:
         assert (translation["text"] is None) == (translation["cause"] is not None), translation
 
 
 def test_what_is_returned_unchanged_is_flagged(client: Any) -> None:
+    """A text that comes back as it went is flagged `untranslated`."""
     answer = client.ok("POST", "/v1/translations", request(*pair(client)))
     for translation in answer["translations"]:
         if translation["text"] and translation["text"] == TEXTS[translation["id"]]:
@@ -48,4 +51,11 @@ def test_an_unknown_pair_is_never_passed_off_as_translated(client: Any) -> None:
 
 
 def test_an_unknown_field_is_refused(client: Any) -> None:
+    """A misspelt option fails loudly."""
     client.problem(422, "POST", "/v1/translations", request("en", "fr", langauge="fr"))
+
+
+def test_the_same_request_has_the_same_answer(client: Any) -> None:
+    """Translating is repeatable: the same request, the same texts."""
+    first, second = (client.ok("POST", "/v1/translations", request(*pair(client))) for _ in range(2))
+    assert first == second
