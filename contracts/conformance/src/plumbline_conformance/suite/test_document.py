@@ -69,8 +69,10 @@ def test_answers_as_documented(
         case.body |= {name: value for name, value in existing.items() if name in case.body}
     response = case.call(base_url=target.url, headers=target.headers, timeout=120)
     asked = response.request
-    sent = asked.body.encode() if isinstance(asked.body, str) else asked.body or b""
-    record.note(asked.method or "", asked.url or "", asked.headers, sent, response.status_code, response.elapsed)
+    sent = asked.body.encode() if isinstance(asked.body, str) else asked.body
+    headers = {name: str(value) for name, value in asked.headers.items()}
+    body = sent if isinstance(sent, bytes) else b""
+    record.note(asked.method or "", asked.url or "", headers, body, response.status_code, response.elapsed)
     # A reader may take "7" for 7 or false for 0, as many do; a missing, unknown or excessive value it must refuse.
     wrong_type = case.meta is not None and "Incorrect type" in (case.meta.phase.data.description or "")
     more = [] if wrong_type else [checks.negative_data_rejection]
