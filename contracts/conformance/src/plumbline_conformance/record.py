@@ -26,9 +26,10 @@ class Record:
     ) -> None:
         self.curl = curl(method, url, headers, body)
         if status is not None and status < 300:
-            self.seconds[f"{method} {self._path(url)}"].append(seconds)
+            self.seconds[f"{method} {self.template(url)}"].append(seconds)
 
-    def _path(self, url: str) -> str:
+    def template(self, url: str) -> str:
+        """The path as the document has it, such as `/v1/trainings/{id}`."""
         path = url.removeprefix(self.url).partition("?")[0]
         patterns = ((template, re.sub(r"\{[^}]+\}", "[^/]+", template)) for template in self.paths)
         return next((template for template, pattern in patterns if re.fullmatch(pattern, path)), path)
