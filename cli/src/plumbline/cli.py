@@ -7,7 +7,7 @@ import stamina
 import typer
 
 from . import __version__
-from .commands import conform, diff, down, experiments, export, run, up
+from .commands import analyze, conform, diff, down, experiments, export, run, up
 
 _HELP = """Measure how well language models follow instructions, in every language you care about.
 
@@ -64,6 +64,7 @@ app.command()(experiments.cancel)
 app.command()(experiments.report)
 app.command()(export.export)
 app.command()(diff.diff)
+app.command()(analyze.analyze)
 app.command()(conform.conform)
 
 
