@@ -13,7 +13,7 @@ TINYWORLD := var/tinyworld
 export PLUMBLINE_HOME
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup tinyworld demo up down clean test unit contract integration e2e lint format contracts lock conform images deploy load-models manifests containers
+.PHONY: help setup tinyworld demo up down clean test unit contract integration e2e lint format contracts examples lock conform images deploy load-models manifests containers
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ format: $(STAMP) ## let ruff format and fix
 contracts: $(STAMP) ## export contracts/openapi/*.json and .env.example
 	$(BIN)/python -m plumbline_contracts.export contracts/openapi
 	$(BIN)/python scripts/settings.py
+
+examples: $(STAMP) ## record the examples in contracts/openapi/*.json that are missing or no longer fit
+	$(BIN)/python -m tests.record_examples
 
 lock: $(STAMP) ## resolve all requirements.lock anew
 	$(BIN)/python scripts/lock.py

@@ -13,6 +13,7 @@ import yaml
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_contracts.export import CONTRACTS, documents
 
+from tests.record_examples import faults
 from tests.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -187,6 +188,11 @@ def test_examples_validate() -> None:
             extra = getattr(model, "model_config", {}).get("json_schema_extra") if isinstance(model, type) else None
             for example in (extra or {}).get("examples", []):
                 model.model_validate(example)
+
+
+def test_every_operation_and_schema_has_an_example_that_fits() -> None:
+    found = {contract.NAME: faults(contract) for contract in CONTRACTS}
+    assert not any(found.values()), f"run `make examples`, or write by hand what it cannot record: {found}"
 
 
 def test_requests_refuse_unknown_fields_and_responses_have_no_defaults() -> None:

@@ -65,9 +65,9 @@ class StandIn:
         (self.folder / f"file-{sha256}").write_bytes(content)
         return Artifact(uri=f"artifact:file-{sha256[:16]}", sha256=sha256, bytes=len(content))
 
-    async def check_spec(self, submission: contract.Submission) -> contract.Check:
+    async def check_spec(self, submission: contract.Submission) -> contract.SpecCheck:
         spec = parse(submission)
-        return contract.Check(
+        return contract.SpecCheck(
             items=dict.fromkeys(spec.languages, ITEMS),
             translations=ITEMS,
             trainings=0,
@@ -85,8 +85,10 @@ class StandIn:
             self._save(id, {"submission": submission.model_dump(), "step": 0, "cancelled": False})
         return self._experiment(id)
 
-    async def list_all(self) -> contract.ExperimentList:
-        return contract.ExperimentList(experiments=[self._experiment(file.stem) for file in self.folder.glob("*.json")])
+    async def list_all(self, query: contract.ExperimentQuery) -> contract.ExperimentList:
+        ids = sorted(file.stem for file in self.folder.glob("*.json") if file.stem > (query.after or ""))
+        page = [one for one in map(self._experiment, ids[:PAGE]) if one.state in (query.state or [one.state])]
+        return contract.ExperimentList(experiments=page, next=ids[PAGE - 1] if len(ids) > PAGE else None)
 
     async def get(self, id: str) -> contract.Experiment:
         return self._experiment(id)
@@ -105,10 +107,11 @@ class StandIn:
             entry = self._load(id)
             self._save(id, entry | {"step": entry["step"] + 1})
 
-    async def responses(self, id: str, after: str | None, limit: int) -> contract.ResponsePage:
-        first, better = int(after or 0), self._is_better(id)
-        records = [record(index, better) for index in range(ITEMS * 2)]
-        last = first + min(limit, PAGE)
+    async def responses(self, id: str, query: contract.ResponseQuery) -> contract.ResponsePage:
+        first, better = int(query.after or 0), self._is_better(id)
+        every = (record(index, better) for index in range(ITEMS * 2))
+        records = [one for one in every if one.arm in (query.arm or [one.arm])]
+        last = first + min(query.limit, PAGE)
         return contract.ResponsePage(responses=records[first:last], next=str(last) if last < len(records) else None)
 
     async def results(self, id: str) -> AnalysisResponse:

@@ -141,3 +141,26 @@ def rows(stack: Stack, experiment: str) -> dict[str, int]:
     with closing(sqlite3.connect(stack.home / "coordinator.sqlite")) as connection:
         query = "select stage, count(*) from result where experiment = ? group by stage"
         return dict(connection.execute(query, [experiment]).fetchall())
+
+
+def test_lists_are_filtered_and_paged_and_events_resume(stack: Stack, undisturbed: dict[str, Any]) -> None:
+    http, everything = stack.coordinator.http, undisturbed["responses"]
+    path = "/v1/experiments/undisturbed"
+    found, after = list[dict[str, Any]](), dict[str, str]()
+    while True:
+        query = {"arm": "URIAL", "language": ["en", "es"], "category": "safety", "limit": 3} | after
+        page = http.get(f"{path}/responses", params=query).raise_for_status().json()
+        found += page["responses"]
+        if page["next"] is None:
+            break
+        after = {"after": page["next"]}
+    wanted = [one for one in everything if one["arm"] == "URIAL" and one["language"] != "fr"]
+    assert found == [one for one in wanted if one["category"] == "safety"]
+    low = http.get(f"{path}/responses", params={"max_score": 2, "limit": 1000}).json()["responses"]
+    assert low == [one for one in everything if any((judged["score"] or 9) <= 2 for judged in one["judgments"])]
+    for part in ("", "/results", "/manifest", "/report"):
+        tag = http.get(path + part).headers["etag"]
+        assert http.get(path + part, headers={"If-None-Match": tag}).status_code == 304
+    events = http.get(f"{path}/events").text
+    (id,) = re.findall(r"^id: (\w+)$", events, re.MULTILINE)
+    assert http.get(f"{path}/events", headers={"Last-Event-ID": id}).text == events  # it has ended, which is told

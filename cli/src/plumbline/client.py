@@ -1,64 +1,53 @@
 """The public Python client: everything that the coordinator does, as plain blocking calls."""
 
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, aclosing
-from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Annotated, Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 from plumbline_contracts.analyzer import AnalysisResponse
-from plumbline_contracts.common import Artifact, Identifier
+from plumbline_contracts.common import Artifact
 from plumbline_contracts.coordinator import (
-    Check,
     Experiment,
-    ExperimentList,
-    ExperimentState,
+    ExperimentQuery,
     Manifest,
-    ResponsePage,
+    ResponseQuery,
     ResponseRecord,
+    SpecCheck,
     Submission,
 )
-from plumbline_kit.client import ServiceClient, Unreachable, is_transient
 from plumbline_kit.errors import ProblemError
-from pydantic import BaseModel, SecretStr, StringConstraints, TypeAdapter, ValidationError
 
+from .async_client import DEFAULT_URL, ENDED, AsyncPlumblineClient, Sent, Waiting, unheard
 from .experiment_file import ExperimentFile, LocalFile
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-ENDED = frozenset({ExperimentState.COMPLETED, ExperimentState.FAILED, ExperimentState.CANCELLED})
-_RECONNECT_S = 1.0
-_CHUNK_BYTES = 256 * 1024
-Event = TypeVar("Event", bound=BaseModel)
-_ID: TypeAdapter[str] = TypeAdapter(Identifier)
-_URL: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")])
-Sent = Callable[[LocalFile, int], object]
+__all__ = ["DEFAULT_URL", "ENDED", "PlumblineClient"]
+Result = TypeVar("Result")
 
 
 class PlumblineClient:
     """A coordinator, for scripts and notebooks. It works inside a running event loop too.
 
-    Every method raises `plumbline_kit.errors.ProblemError` (its `kind` is the coordinator's) when the answer is an
-    error, and `plumbline_kit.client.Unreachable` when there is none.
+    The same as AsyncPlumblineClient, whose docstrings say what each call does and raises: the coordinator's problems
+    as `plumbline_kit.errors.ProblemError`, and `plumbline_kit.client.Unreachable` when nobody answers.
 
         with PlumblineClient() as plumbline:
             experiment = plumbline.submit(ExperimentFile.read("experiments/quickstart.yaml"))
-            for experiment in plumbline.watch(experiment.id):
-                print(experiment.state)
-            print(*plumbline.results(experiment.id).findings, sep="\\n")
+            ended = plumbline.wait(experiment.id)
+            print(ended.state, *plumbline.results(experiment.id).findings, sep="\\n")
     """
 
     def __init__(self, url: str = DEFAULT_URL, token: str | None = None) -> None:
-        self.url = _checked(_URL, url, "address of a coordinator", "http://127.0.0.1:8000").rstrip("/")
+        self._client = AsyncPlumblineClient(url, token)
+        self.url = self._client.url
         self._stack = ExitStack()
-        # Longer than the coordinator's pings in a stream, which come every 15 seconds.
-        self._service = ServiceClient(self.url, SecretStr(token) if token else None, timeout=120, attempts=3)
 
     def __enter__(self) -> Self:
         self._portal = self._stack.enter_context(start_blocking_portal())
-        self._stack.enter_context(self._portal.wrap_async_context_manager(self._service))
+        self._stack.enter_context(self._portal.wrap_async_context_manager(self._client))
         return self
 
     def __exit__(
@@ -66,147 +55,101 @@ class PlumblineClient:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def upload(self, file: LocalFile, sent: Sent = lambda file, position: None) -> Artifact:
+    def upload(self, file: LocalFile, sent: Sent = unheard) -> Artifact:
         """Upload one local file; `sent` hears how many bytes of it are on their way."""
-        content = _Content(file.location, lambda position: sent(file, position))
-        path = f"/v1/files/{file.sha256}"
-        response = self._portal.call(self._service.send, "PUT", path, content, "application/octet-stream")
-        return Artifact.model_validate_json(response.content)
+        return self._call(lambda: self._client.upload(file, sent))
 
-    def submission(self, experiment: ExperimentFile, sent: Sent = lambda file, position: None) -> Submission:
+    def submission(self, experiment: ExperimentFile, sent: Sent = unheard) -> Submission:
         """Upload the local files of an experiment; repeating it is harmless."""
-        files = {file.path: self.upload(file, sent) for file in experiment.files}
-        return Submission(spec=experiment.text, source=experiment.source, files=files)
+        return self._call(lambda: self._client.submission(experiment, sent))
 
-    def check(self, submission: Submission | ExperimentFile) -> Check:
+    def check(self, submission: Submission | ExperimentFile) -> SpecCheck:
         """What a run would do; `invalid-spec` names every fault and its place."""
-        return self._call("POST", "/v1/checks", Check, self._submission(submission))
+        return self._call(lambda: self._client.check(submission))
 
     def submit(self, submission: Submission | ExperimentFile, id: str | None = None) -> Experiment:
-        """Start an experiment, or find it where this id and content are known already. The default id of a file is
-        made of its content; a bare submission needs one."""
-        if id is None:
-            if not isinstance(submission, ExperimentFile):
-                raise ValueError("a bare submission needs an id")
-            id = submission.default_id
-        return self._call("PUT", _path(id), Experiment, self._submission(submission))
+        """Start an experiment, or find it where this id and content are known already."""
+        return self._call(lambda: self._client.submit(submission, id))
 
-    def _submission(self, given: Submission | ExperimentFile) -> Submission:
-        return self.submission(given) if isinstance(given, ExperimentFile) else given
-
-    def experiments(self) -> list[Experiment]:
-        """Newest first."""
-        return self._call("GET", "/v1/experiments", ExperimentList).experiments
+    def experiments(self, query: ExperimentQuery | None = None) -> Iterator[Experiment]:
+        """Newest first; those of `query`, if given."""
+        for page in self._pages(self._client.experiment_pages(query)):
+            yield from page.experiments
 
     def experiment(self, id: str) -> Experiment:
-        return self._call("GET", _path(id), Experiment)
+        """How far it is, or the problem `unknown-experiment`."""
+        return self._call(lambda: self._client.experiment(id))
 
     def cancel(self, id: str) -> Experiment:
-        return self._call("POST", _path(id) + "/cancel", Experiment)
+        """End it; what it has produced is kept."""
+        return self._call(lambda: self._client.cancel(id))
 
-    def watch(
-        self, id: str, *, patience: float = 300, waiting: Callable[[ProblemError], object] = lambda error: None
-    ) -> Iterator[Experiment]:
+    def watch(self, id: str, *, patience: float = 300, waiting: Waiting = unheard) -> Iterator[Experiment]:
         """The experiment now and after every change, until it has ended.
 
         When the coordinator goes away, `waiting` hears why, and the watch goes on when it is back within `patience`
         seconds.
         """
-        last_heard = time.monotonic()
-        while True:
-            broken: ProblemError = Unreachable(self.url, "it ended the stream of events")
-            heard = False
-            try:
-                for experiment in self._events(_path(id) + "/events", Experiment):
-                    yield experiment
-                    if experiment.state in ENDED:
-                        return
-                    heard = True
-            except ProblemError as error:
-                broken = error
-            if heard:  # until just now, however long nothing had changed
-                last_heard = time.monotonic()
-            if not is_transient(broken) or time.monotonic() - last_heard > patience:
-                raise broken
-            waiting(broken)
-            time.sleep(_RECONNECT_S)
-
-    def responses(self, id: str) -> Iterator[ResponseRecord]:
-        """Every item under every arm in every language, with its detections and judgments."""
-        after: dict[str, str] = {}
-        while True:
-            page = self._call("GET", _path(id) + "/responses", ResponsePage, None, limit=500, **after)
-            yield from page.responses
-            if page.next is None:
-                return
-            after = {"after": page.next}
-
-    def results(self, id: str) -> AnalysisResponse:
-        return self._call("GET", _path(id) + "/results", AnalysisResponse)
-
-    def manifest(self, id: str) -> Manifest:
-        """What the experiment was made of: resolved spec, services, digests."""
-        return self._call("GET", _path(id) + "/manifest", Manifest)
-
-    def report(self, id: str) -> str:
-        """The report, one self-contained HTML page."""
-        response = self._portal.call(self._service.send, "GET", _path(id) + "/report")
-        return str(response.text)
-
-    def report_folder(self, id: str) -> bytes:
-        """The report with its tables and figures, as a ZIP file."""
-        response = self._portal.call(self._service.send, "GET", _path(id) + "/report/folder")
-        return bytes(response.content)
-
-    def _call(self, method: str, path: str, answer: type[Event], body: BaseModel | None = None, **query: Any) -> Event:
-        return self._portal.call(lambda: self._service.call(method, path, answer, body, **query))
-
-    def _events(self, path: str, event: type[Event]) -> Iterator[Event]:
-        """One task reads the stream from its start to its end, so that ending it early closes it in order."""
-        received: SimpleQueue[Event | None] = SimpleQueue()
+        received: SimpleQueue[Experiment | ProblemError | None] = SimpleQueue()
 
         async def read() -> None:
-            stream = self._service.stream(path, event)
-            assert isinstance(stream, AsyncGenerator)
+            # One task from start to end, so that ending it early closes the stream in order.
             try:
-                async with aclosing(stream):
-                    async for sent in stream:
-                        received.put(sent)
+                async with aclosing(self._client.watch(id, patience=patience, waiting=received.put)) as states:
+                    async for experiment in states:
+                        received.put(experiment)
             finally:
                 received.put(None)
 
         reading = self._portal.start_task_soon(read)
         try:
-            while (sent := received.get()) is not None:
-                yield sent
+            while (heard := received.get()) is not None:
+                if isinstance(heard, ProblemError):
+                    waiting(heard)
+                else:
+                    yield heard
             reading.result()
-        except ValidationError as error:
-            raise ProblemError(
-                500, "contract-broken", f"GET {self.url}{path} sent an unknown event: {error}"
-            ) from error
         finally:
             reading.cancel()
 
+    def wait(self, id: str, *, timeout: float | None = None, patience: float = 300) -> Experiment:
+        """The experiment as it ended, whichever way; TimeoutError after `timeout` seconds."""
 
-def _path(id: str) -> str:
-    return f"/v1/experiments/{_checked(_ID, id, 'id', 'quickstart-5f0c1a2b')}"
+        async def within() -> Experiment:
+            async with asyncio.timeout(timeout):
+                return await self._client.wait(id, patience=patience)
 
+        return self._call(within)
 
-def _checked(kind: TypeAdapter[str], given: str, name: str, example: str) -> str:
-    try:
-        return kind.validate_python(given)
-    except ValidationError as error:
-        raise ProblemError(422, "invalid-request", f"{given!r} is not an {name} such as {example}.") from error
+    def responses(self, id: str, query: ResponseQuery | None = None) -> Iterator[ResponseRecord]:
+        """Every item under every arm in every language, with all that became of it; those of `query`, if given."""
+        for page in self._pages(self._client.response_pages(id, query)):
+            yield from page.responses
 
+    def results(self, id: str) -> AnalysisResponse:
+        """What the analyzer found, or the problem `not-finished`."""
+        return self._call(lambda: self._client.results(id))
 
-class _Content:
-    """A file as the body of a request. It starts over whenever it is read, so that a retry sends all of it."""
+    def manifest(self, id: str) -> Manifest:
+        """What the experiment was made of: spec, services, versions, digests."""
+        return self._call(lambda: self._client.manifest(id))
 
-    def __init__(self, path: Path, sent: Callable[[int], object]) -> None:
-        self.path, self.sent = path, sent
+    def report(self, id: str) -> str:
+        """The report, one self-contained HTML page, or the problem `not-finished`."""
+        return self._call(lambda: self._client.report(id))
 
-    async def __aiter__(self) -> AsyncGenerator[bytes]:
-        with self.path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                yield chunk
-                self.sent(file.tell())
+    def report_folder(self, id: str) -> bytes:
+        """The report with its tables and figures, as a ZIP file."""
+        return self._call(lambda: self._client.report_folder(id))
+
+    def _call(self, make: Callable[[], Awaitable[Result]]) -> Result:
+        return self._portal.call(make)
+
+    def _pages(self, pages: AsyncIterator[Result]) -> Iterator[Result]:
+        """Nothing is open between two pages, so any task may ask for the next."""
+
+        async def following() -> Result | None:
+            return await anext(pages, None)
+
+        while (page := self._portal.call(following)) is not None:
+            yield page

@@ -19,31 +19,36 @@ from .common import (
     Identifier,
     LastEventId,
     Request,
-    Response,
     Sha256,
     Text,
     implementation_of,
     problems,
     sent,
 )
+from .planning import SpecCheck
 from .progress import Experiment, ExperimentList, ExperimentState, Phase, PhaseName, PhaseState
 from .provenance import Default, Manifest
+from .queries import ExperimentQuery, Missing, PageQuery, ResponseQuery
 from .records import RecordedJudgment, ResponsePage, ResponseRecord
 
 __all__ = [
-    "Check",
     "Coordinator",
     "Default",
     "Experiment",
     "ExperimentList",
+    "ExperimentQuery",
     "ExperimentState",
     "Manifest",
+    "Missing",
+    "PageQuery",
     "Phase",
     "PhaseName",
     "PhaseState",
     "RecordedJudgment",
     "ResponsePage",
+    "ResponseQuery",
     "ResponseRecord",
+    "SpecCheck",
     "Submission",
 ]  # one name for the whole contract
 
@@ -78,28 +83,17 @@ class Submission(Request):
     files: dict[str, Artifact] = Field(default={}, description="By the path that the spec gives.")
 
 
-class Check(Response):
-    """What a run of this experiment file would do."""
-
-    items: dict[str, int] = Field(description="Instructions per language.")
-    translations: int
-    trainings: int
-    generations: int
-    judgments: int
-    warnings: list[str] = Field(description="What could not be verified from here, and what will be downloaded.")
-
-
 class Coordinator(Protocol):
     async def upload(self, sha256: str, content: bytes) -> Artifact:
         """Keep a file, or raise `digest-mismatch`."""
 
-    async def check_spec(self, submission: Submission) -> Check:
+    async def check_spec(self, submission: Submission) -> SpecCheck:
         """Validate fully without running, or raise `invalid-spec` with every fault and its place."""
 
     async def put(self, id: str, submission: Submission) -> Experiment:
         """Start, or return what this id and spec have; `id-taken` for another spec."""
 
-    async def list_all(self) -> ExperimentList: ...
+    async def list_all(self, query: ExperimentQuery) -> ExperimentList: ...
 
     async def get(self, id: str) -> Experiment: ...
 
@@ -108,7 +102,7 @@ class Coordinator(Protocol):
     def events(self, id: str) -> AsyncIterator[Experiment]:
         """The state now and after every change, until it has ended."""
 
-    async def responses(self, id: str, after: str | None, limit: int) -> ResponsePage: ...
+    async def responses(self, id: str, query: ResponseQuery) -> ResponsePage: ...
 
     async def results(self, id: str) -> AnalysisResponse: ...
 
@@ -138,7 +132,7 @@ async def upload(sha256: Sha256, request: HttpRequest, coordinator: Implementati
 
 
 @router.post("/checks", operation_id="check_experiment", responses=problems())
-async def check(submission: Submission, coordinator: Implementation) -> Check:
+async def check(submission: Submission, coordinator: Implementation) -> SpecCheck:
     """Validate an experiment file and say what a run would do."""
     return await coordinator.check_spec(submission)
 
@@ -150,8 +144,9 @@ async def put(id: Identifier, submission: Submission, coordinator: Implementatio
 
 
 @router.get("/experiments", operation_id="list_experiments", responses=problems())
-async def list_all(coordinator: Implementation) -> ExperimentList:
-    return await coordinator.list_all()
+async def list_all(coordinator: Implementation, query: Annotated[ExperimentQuery, Query()]) -> ExperimentList:
+    """Newest first, page by page."""
+    return await coordinator.list_all(query)
 
 
 @router.get(
@@ -190,13 +185,10 @@ async def events(
 
 @router.get("/experiments/{id}/responses", operation_id="list_responses", responses=problems(404))
 async def responses(
-    id: Identifier,
-    coordinator: Implementation,
-    after: Annotated[Text | None, Query(max_length=1000)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    id: Identifier, coordinator: Implementation, query: Annotated[ResponseQuery, Query()]
 ) -> ResponsePage:
-    """Every item under every arm in every language, also those without a response."""
-    return await coordinator.responses(id, after, limit)
+    """Every item under every arm in every language, also those without a response, in that order, page by page."""
+    return await coordinator.responses(id, query)
 
 
 @router.get(

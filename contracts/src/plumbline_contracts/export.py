@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 
 from . import analyzer, coordinator, generator, judge, operations, trainer, translator
 from .common import Problem
+from .examples import illustrate
 from .experiment import ExperimentSpec
 
 CONTRACTS: tuple[ModuleType, ...] = (translator, generator, trainer, judge, analyzer, coordinator)
@@ -34,6 +35,7 @@ def document(contract: ModuleType) -> dict[str, Any]:
     )
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     openapi["components"]["schemas"] |= {**problem.pop("$defs", {}), "Problem": problem}
+    illustrate(openapi, contract.NAME)
     return openapi
 
 

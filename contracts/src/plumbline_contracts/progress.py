@@ -58,3 +58,4 @@ class Experiment(Response):
 
 class ExperimentList(Response):
     experiments: list[Experiment] = Field(description="Newest first.")
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")

@@ -57,5 +57,5 @@ class ResponseRecord(Response):
 
 
 class ResponsePage(Response):
-    responses: list[ResponseRecord]
+    responses: list[ResponseRecord] = Field(description="May be few, or none, before the end.")
     next: str | None = Field(description="Give it as `after` for the next page; null at the end.")

@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 import yaml
 from plumbline_contracts.common import Info
-from plumbline_contracts.coordinator import Check, PhaseName, Submission
+from plumbline_contracts.coordinator import PhaseName, SpecCheck, Submission
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_contracts.judge import JudgmentItem, JudgmentRequest
 from plumbline_coordinator import check, database, judges
@@ -96,7 +96,7 @@ def settings_with(tmp_path: Path, url: str) -> Settings:
     return Settings(**places, generator_url=nobody, translator_url=nobody)
 
 
-def checked(tmp_path: Path, url: str) -> Check:
+def checked(tmp_path: Path, url: str) -> SpecCheck:
     settings = settings_with(tmp_path, url)
     uploaded = open_store(settings).put_bytes(b'{"id": 1, "instruction": "Name one."}\n', "file")
     submission = Submission(spec=SPEC, source="test.yaml", files={"items.jsonl": uploaded})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from plumbline_contracts.common import Artifact
-from plumbline_contracts.coordinator import Check, Submission
+from plumbline_contracts.coordinator import SpecCheck, Submission
 from plumbline_coordinator import check, database
 from plumbline_coordinator.settings import Settings
 from plumbline_coordinator.store import Store
@@ -53,7 +53,7 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-def checked(settings: Settings, spec: str = SPEC, to_run: bool = True, **files: str) -> Check:
+def checked(settings: Settings, spec: str = SPEC, to_run: bool = True, **files: str) -> SpecCheck:
     contents = {"items.jsonl": lines(ITEMS), "pairs.jsonl": lines(PAIRS)} | {
         name.replace("_", "."): content for name, content in files.items()
     }

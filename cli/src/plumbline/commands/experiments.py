@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from plumbline_contracts.coordinator import Experiment, ExperimentList, PhaseState
+from plumbline_contracts.coordinator import Experiment, ExperimentList, ExperimentQuery, ExperimentState, PhaseState
 from rich.table import Table
 from rich.text import Text
 
@@ -15,10 +15,20 @@ from ..reports import save_folder, save_report
 from ..terminal import Terminal, plain, reporting
 
 
-def list_all(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> None:
-    """List the experiments, newest first."""
+def list_all(
+    state: Annotated[list[ExperimentState] | None, typer.Option("--state", help="Only those in this state.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Only those with this in their name.")] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """List the experiments, newest first.
+
+    \b
+    plumbline list --state running --state queued
+    """
     with reporting(json) as terminal, PlumblineClient(url, token) as client:
-        experiments = client.experiments()
+        experiments = list(client.experiments(ExperimentQuery(state=state or [], name=name)))
         table = Table("id", "name", "state", "created", "phase", box=None, padding=(0, 2, 0, 0), header_style="bold")
         for one in experiments:
             created = f"{one.created.astimezone():%Y-%m-%d %H:%M}"
@@ -26,8 +36,9 @@ def list_all(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) ->
         if experiments:
             terminal.show(table)
         else:
-            terminal.say("There are no experiments yet. Next: plumbline run experiments/quickstart.yaml")
-        terminal.data(ExperimentList(experiments=experiments))
+            none = "There are no experiments yet. Next: plumbline run experiments/quickstart.yaml"
+            terminal.say("No experiment is like that." if state or name else none)
+        terminal.data(ExperimentList(experiments=experiments, next=None))
 
 
 def _now(experiment: Experiment) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from plumbline_contracts.coordinator import Check, Experiment, ExperimentState, Submission
+from plumbline_contracts.coordinator import Experiment, ExperimentState, SpecCheck, Submission
 from plumbline_kit.errors import ProblemError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
@@ -160,7 +160,7 @@ def _tell_start(experiment: Experiment, known: bool, terminal: Terminal) -> None
         terminal.say("To run it anew, give it another --id.")
 
 
-def _tell_check(check: Check, terminal: Terminal) -> None:
+def _tell_check(check: SpecCheck, terminal: Terminal) -> None:
     table = Table("a run would do", "", box=None, padding=(0, 2, 0, 0), header_style="bold")
     for language, count in check.items.items():
         table.add_row(f"instructions in {language}", str(count))

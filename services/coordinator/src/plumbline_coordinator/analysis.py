@@ -11,7 +11,7 @@ from plumbline_contracts import analyzer
 from plumbline_contracts.common import Artifact, Info
 from plumbline_contracts.coordinator import PhaseName
 
-from .records import pages, size
+from .records import records
 from .run import Run
 from .stages.generate import arms_and_languages
 from .stages.train import used_trainings
@@ -52,8 +52,7 @@ def _observations(run: Run) -> Artifact:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "observations.jsonl"
         with path.open("w", encoding="utf-8") as file:
-            for page in pages(run, 0, size(run)):
-                file.writelines(f"{record.observation().model_dump_json()}\n" for record in page)
+            file.writelines(f"{record.observation().model_dump_json()}\n" for _, record in records(run))
         return run.artifacts.put(path, f"observations-{run.id[:80]}")
 
 

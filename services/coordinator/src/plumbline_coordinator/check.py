@@ -8,7 +8,7 @@ from functools import partial
 
 from plumbline_contracts import generator, translator
 from plumbline_contracts.common import Artifact, Place
-from plumbline_contracts.coordinator import Check, Submission
+from plumbline_contracts.coordinator import SpecCheck, Submission
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_kit.errors import ProblemError
 
@@ -37,7 +37,7 @@ class Draft(Run):
 @dataclass
 class Checked:
     spec: ExperimentSpec
-    check: Check
+    check: SpecCheck
 
 
 async def check(submission: Submission, store: Store, settings: Settings, *, to_run: bool) -> Checked:
@@ -210,14 +210,14 @@ async def _judge(index: int, draft: Draft, _: list[Item], text: SpecText, faults
             faults.append(text.fault(["judges", index, "rubrics", category], _unknown("rubric", rubric, have)))
 
 
-def _plan(spec: ExperimentSpec, items: list[Item], warnings: list[str]) -> Check:
+def _plan(spec: ExperimentSpec, items: list[Item], warnings: list[str]) -> SpecCheck:
     per_language = Counter(one.language for one in items)
     categories = Counter(one.category for one in items)
     judged = sum(categories[category] for choice in spec.judges for category in choice.rubrics)
     unjudged = sorted(set(categories) - {category for choice in spec.judges for category in choice.rubrics})
     if unjudged:
         warnings.append(f"No judge has a rubric for items of category {', '.join(unjudged)}: they are not judged.")
-    return Check(
+    return SpecCheck(
         items={language: per_language[language] for language in spec.languages},
         translations=sum(one.translate for one in items),
         trainings=len(used_trainings(spec)),

@@ -1,6 +1,6 @@
 """What became of every item: the records that people export and the observations that the analyzer reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from plumbline_contracts import analyzer
@@ -19,16 +19,21 @@ def size(run: Run) -> int:
     return len(run.spec.arms) * sum(run.store.items_per_language(run.id).values())
 
 
-def pages(run: Run, start: int, end: int) -> Iterator[list[ResponseRecord]]:
-    """The records numbered from `start` to before `end`, in the order of the spec and the data set, in pieces."""
+def records(
+    run: Run, start: int = 0, wanted: Callable[[str, str], bool] = lambda arm, language: True, at_once: int = _PAGE
+) -> Iterator[tuple[int, ResponseRecord]]:
+    """The records from number `start` on, in the order of the spec and the data set, with their numbers.
+
+    Those of the arms and languages that are `wanted`; `at_once` are read and held in memory.
+    """
     have, first = run.store.items_per_language(run.id), 0
     for unit, language in arms_and_languages(run):
         last = first + have.get(language, 0)
-        for position in range(max(start, first), min(end, last), _PAGE):
-            stop = min(position + _PAGE, end, last)
-            items = run.store.items_at(run.id, language, position - first, stop - first)
+        positions = range(max(start, first), last, at_once) if wanted(unit.split("/")[0], language) else ()
+        for position in positions:
+            items = run.store.items_at(run.id, language, position - first, min(position + at_once, last) - first)
             page = _Page(run, unit, items)
-            yield [page.record(one) for one in items]
+            yield from enumerate((page.record(one) for one in items), position)
         first = last
 
 

@@ -17,10 +17,9 @@ from plumbline_contracts.results import completed
 from plumbline_kit.artifacts import open_store
 from plumbline_kit.errors import ProblemError
 
-from . import __version__, database, provenance
+from . import __version__, database, listing, provenance
 from .check import check
 from .progress import progress, trouble
-from .records import pages, size
 from .run import Run
 from .settings import Settings
 from .stages.train import used_trainings
@@ -51,7 +50,7 @@ class CoordinatorService:
         """The database alone: while artifacts are away, this is where people see what waits for them."""
         await asyncio.to_thread(self.store.ask)
 
-    async def check_spec(self, submission: contract.Submission) -> contract.Check:
+    async def check_spec(self, submission: contract.Submission) -> contract.SpecCheck:
         return (await check(submission, self.store, self.settings, to_run=False)).check
 
     async def put(self, id: str, submission: contract.Submission) -> contract.Experiment:
@@ -69,9 +68,8 @@ class CoordinatorService:
             await self.workflows.start(id, row.attempt)
         return await self.get(id)
 
-    async def list_all(self) -> contract.ExperimentList:
-        rows = await asyncio.to_thread(self.store.all)
-        return contract.ExperimentList(experiments=[await asyncio.to_thread(progress, self.store, row) for row in rows])
+    async def list_all(self, query: contract.ExperimentQuery) -> contract.ExperimentList:
+        return await asyncio.to_thread(listing.experiments, self.store, query)
 
     async def get(self, id: str) -> contract.Experiment:
         row = await asyncio.to_thread(self.store.get, id)
@@ -108,17 +106,9 @@ class CoordinatorService:
             else:
                 await asyncio.sleep(_EVENTS_S)
 
-    async def responses(self, id: str, after: str | None, limit: int) -> contract.ResponsePage:
-        await self.get(id)
-        start = _position(after)
-        return await asyncio.to_thread(self._page, id, start, limit)
-
-    def _page(self, id: str, start: int, limit: int) -> contract.ResponsePage:
-        run, end = self._run(id), start + limit
-        return contract.ResponsePage(
-            responses=[record for page in pages(run, start, end) for record in page],
-            next=str(end) if end < size(run) else None,
-        )
+    async def responses(self, id: str, query: contract.ResponseQuery) -> contract.ResponsePage:
+        await asyncio.to_thread(self.store.get, id)
+        return await asyncio.to_thread(listing.responses, self._run(id), query)
 
     async def results(self, id: str) -> AnalysisResponse:
         row = await asyncio.to_thread(self.store.get, id)
@@ -156,12 +146,6 @@ def _digest(submission: contract.Submission) -> str:
     """What makes two submissions the same: the text and the content of its files."""
     files = {path: artifact.sha256 for path, artifact in submission.files.items()}
     return hashlib.sha256(json.dumps([submission.spec, files], sort_keys=True).encode()).hexdigest()
-
-
-def _position(after: str | None) -> int:
-    if after is not None and not after.isdecimal():
-        raise ProblemError(422, "invalid-request", f"after must be the `next` of a page, is {after!r}.")
-    return int(after or 0)
 
 
 def _zipped(folder: Path) -> bytes:

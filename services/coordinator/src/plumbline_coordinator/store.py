@@ -1,13 +1,14 @@
 """What is read from the coordinator's tables, and what people change. Synchronous: call it from threads."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from plumbline_contracts.common import Artifact
-from plumbline_contracts.coordinator import ExperimentState, PhaseName, PhaseState
+from plumbline_contracts.coordinator import ExperimentQuery, ExperimentState, PhaseName, PhaseState
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_kit.errors import ProblemError
-from sqlalchemy import Row, Select, and_, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
 
 from .attempt import Attempt
 from .database import insert_new
@@ -67,9 +68,21 @@ class Store(Transactions):
         with self._read() as connection:
             return connection.scalar(select(func.count()).where(experiment.c.id == id)) == 1
 
-    def all(self) -> Sequence[Row[Any]]:
+    def experiments(self, query: ExperimentQuery, after: tuple[datetime, str] | None, limit: int) -> Sequence[Row[Any]]:
+        """Those that fit a query and come after (created, id), newest first."""
+        created, id = experiment.c.created, experiment.c.id
+        fits: list[ColumnElement[bool]] = [] if not query.state else [experiment.c.state.in_(query.state)]
+        if query.name is not None:
+            fits.append(experiment.c.name.icontains(query.name, autoescape=True))
+        if query.created_from is not None:
+            fits.append(created >= query.created_from.astimezone(UTC))
+        if query.created_before is not None:
+            fits.append(created < query.created_before.astimezone(UTC))
+        if after is not None:
+            fits.append(or_(created < after[0], and_(created == after[0], id < after[1])))
         with self._read() as connection:
-            return connection.execute(select(experiment).order_by(experiment.c.created.desc())).all()
+            some = select(experiment).where(*fits).order_by(created.desc(), id.desc()).limit(limit)
+            return connection.execute(some).all()
 
     def going_on(self) -> dict[str, int]:
         """Experiment -> its attempt."""

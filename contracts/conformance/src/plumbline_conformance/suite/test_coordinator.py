@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -59,3 +60,36 @@ def test_a_file_is_kept_under_its_digest_and_no_other(client: Any) -> None:
 def test_an_unknown_field_is_refused(client: Any) -> None:
     """A misspelt option fails loudly."""
     client.problem(422, "POST", "/v1/checks", {"spec": INVALID, "specs": INVALID})
+
+
+def test_pages_of_experiments_do_not_overlap(client: Any) -> None:
+    """Pages by `after` list every experiment once, newest first."""
+    seen: list[dict[str, Any]] = []
+    after: dict[str, str] = {}
+    for _ in range(5):
+        page = client.ok("GET", "/v1/experiments?" + urlencode({"limit": 1} | after))
+        seen += page["experiments"]
+        if page["next"] is None:
+            break
+        after = {"after": page["next"]}
+    ids = [one["id"] for one in seen]
+    assert len(ids) == len(set(ids))
+    assert [one["created"] for one in seen] == sorted((one["created"] for one in seen), reverse=True)
+
+
+@pytest.mark.parametrize("query", ["after=no-cursor", "limit=0", "state=unheard-of", "no_such_filter=1"])
+def test_a_wrong_query_is_a_problem(client: Any, query: str) -> None:
+    """A cursor of no page, a wrong value and an unknown filter are refused."""
+    client.problem(422, "GET", f"/v1/experiments?{query}")
+
+
+def test_what_the_caller_has_is_not_sent_again(client: Any) -> None:
+    """An experiment has a strong ETag, and If-None-Match gets 304 while it has not changed."""
+    ended = client.ok("GET", "/v1/experiments?limit=1&state=completed")["experiments"]
+    if not ended:
+        pytest.skip("no experiment has completed there")
+    path = f"/v1/experiments/{ended[0]['id']}"
+    tag = client.get(path).headers["etag"]
+    assert tag.startswith('"')
+    assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+    assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
