@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plumbline_analyzer.detectors.language import LanguageIdentifier
+from plumbline_analyzer.detectors.identifier import LanguageIdentifier
 from plumbline_contracts.analyzer import (
     AnalysisRequest,
     ArmLabel,

@@ -1,6 +1,6 @@
 import pytest
 from plumbline_analyzer.detectors import intent, language
-from plumbline_analyzer.detectors.language import LanguageIdentifier
+from plumbline_analyzer.detectors.identifier import LanguageIdentifier
 from plumbline_contracts.analyzer import Finding
 
 ENGLISH = "The quick answer is that the city has grown a lot over the last ten years."

@@ -59,7 +59,7 @@ HARD_NEGATIVES = {
     "english song": "I was young by the water\n" + REFRAIN + "Now I am old by the sea\n" + REFRAIN * 3,
     "french counting rhyme": "Un, deux, trois, nous irons au bois,\nQuatre, cinq, six, cueillir des cerises,\n"
     "Sept, huit, neuf, dans mon panier neuf,\nDix, onze, douze, elles seront toutes rouges.",
-    "spanish list": "".join(f"{i}. El animal número {i} es un animal doméstico.\n" for i in range(1, 30)),
+    "spanish list": "".join(f"{i}. El animal número {i} es un animal doméstico.\n" for i in range(1, 6)),
     "french list": "\n".join(f"- Le {mot} est un animal." for mot in ("chat", "chien", "lapin", "cheval", "canard")),
     "laughter": "He looked at the joke and laughed: ha ha ha ha ha ha ha ha!",
     "refrain word": "Vamos, vamos, vamos, vamos, vamos, vamos.",

@@ -1,89 +1,70 @@
-"""Detectors on real responses: 5 x 1,000 of aligned systems, which rarely fail, and language confusion."""
+"""Detectors on real responses, in place: what fires is what was read, and published pass rates come out."""
 
-import json
-from collections import defaultdict
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from plumbline_analyzer.detectors import code, language, leakage, loop
-from plumbline_contracts.analyzer import DetectionItem, Finding
+from plumbline_analyzer import detectors
+from plumbline_contracts.analyzer import DetectionItem, Detector
 
-# Every response that ends in exact repetition, looked at one by one: all of them are loops.
-LOOPS = {
-    ("tulu-2-dpo-7b", 295),
-    ("tulu-2-dpo-7b", 340),
-    ("tulu-2-dpo-7b", 355),
-    ("tulu-2-dpo-7b", 414),
-    ("vicuna-7b-v1.5", 214),
-    ("vicuna-7b-v1.5", 474),
-    ("zephyr-7b-beta", 276),
-}
-
-
-def rows(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+from services.analyzer.reliability import confusion, real
 
 
 @pytest.fixture(scope="module")
-def responses(shared_data) -> dict[tuple[str, int], tuple[dict, DetectionItem]]:
-    instructions = {row["id"]: row for row in rows(shared_data / "just-eval" / "instructions.jsonl")}
-    return {
-        (path.stem, row["id"]): (
-            instructions[row["id"]],
-            DetectionItem(
-                id=str(row["id"]),
-                instruction=instructions[row["id"]]["instruction"],
-                response=row["output"],
-                language="en",
-            ),
-        )
-        for path in sorted((shared_data / "just-eval" / "outputs").glob("*.jsonl"))
-        for row in rows(path)
-    }
+def responses(shared_data) -> list[tuple[str, str, DetectionItem]]:
+    return list(real.items(shared_data / "just-eval"))
 
 
-def found(responses, detect) -> set[tuple[str, int]]:
-    return {key for key, (_, item) in responses.items() if detect(item).finding == Finding.FOUND}
+def keys(firings) -> Iterator[tuple[str, ...]]:
+    return (one[:5] for one in firings)
 
 
-def test_loops(responses) -> None:
-    assert found(responses, loop.detect) == LOOPS
+def test_what_fires_is_what_was_read(responses, identifier) -> None:
+    fast = {name: one for name, one in detectors.registry(identifier).items() if name != Detector.WRONG_LANGUAGE}
+    recorded = [one for one in real.recorded() if one.detector != Detector.WRONG_LANGUAGE]
+    assert set(keys(real.firings(responses, fast))) == set(keys(recorded))
 
 
-def test_code_fires_rarely_and_nearly_only_on_coding_tasks(responses) -> None:
-    hits = found(responses, code.detect)
-    elsewhere = [key for key in hits if "coding" not in (responses[key][0]["task"] or [])]
-    assert len(hits) < 0.01 * len(responses)
-    assert len(elsewhere) <= 5
+def test_wrong_language_fires_where_it_was_read(responses, identifier) -> None:
+    """On every tenth response and where it fired; on all of them: python -m services.analyzer.reliability.real"""
+    recorded = {key for key in keys(real.recorded()) if key[0] == Detector.WRONG_LANGUAGE}
+    fired = {key[1:3] for key in recorded}
+    some = [one for one in responses if (one[0], one[2].id) in fired or one[2].id.endswith("3")]
+    one = {Detector.WRONG_LANGUAGE: detectors.registry(identifier)[Detector.WRONG_LANGUAGE]}
+    assert set(keys(real.firings(some, one))) == recorded
 
 
-def test_leakage_fires_hardly_ever(responses) -> None:
-    assert found(responses, leakage.detect) == {("zephyr-7b-beta", 216)}
+def test_every_firing_was_read() -> None:
+    assert {one.reading for one in real.recorded()} == {"true", "false"}
 
 
-def test_wrong_language_fires_hardly_ever_on_english(responses, identifier) -> None:
-    sample = {key: value for key, value in responses.items() if key[1] % 5 == 2}
-    sample |= {
-        key: value for key, value in responses.items() if key in {("vicuna-7b-v1.5", 242), ("tulu-2-dpo-7b", 61)}
-    }
-    hits = found(sample, lambda item: language.detect(item, identifier))
-    assert {("vicuna-7b-v1.5", 242), ("tulu-2-dpo-7b", 61)} <= hits
-    assert len(hits) <= 4
+# Pooled shares that pass, measured elsewhere with the same model and method (per cent).
+PUBLISHED = {
+    ("command-r-base", "fr"): 86.2,
+    ("command-r-base", "es"): 89.5,
+    ("command-r", "fr"): 99.0,
+    ("command-r", "es"): 95.0,
+    ("gpt-4-turbo", "fr"): 99.3,
+    ("gpt-4-turbo", "es"): 98.7,
+    ("llama-2-instruct", "fr"): 87.0,
+    ("llama-2-instruct", "es"): 96.3,
+}
 
 
-@pytest.mark.parametrize(
-    ("system", "expected", "low", "high"),
-    [
-        ("gpt-4-turbo", "fr", 0.0, 0.02),
-        ("command-r", "es", 0.0, 0.05),
-        ("llama-2-instruct", "fr", 0.05, 0.2),
-        ("command-r-base", "es", 0.03, 0.2),
-    ],
-)
-def test_language_confusion(shared_data, identifier, system, expected, low, high) -> None:
-    counts: dict[Finding, int] = defaultdict(int)
-    for row in rows(shared_data / "language-confusion" / "outputs" / f"{system}.jsonl"):
-        if (row["task"], row["language"]) == ("monolingual", expected):
-            item = DetectionItem(id="1", instruction="", response=row["completion"], language=expected)
-            counts[language.detect(item, identifier).finding] += 1
-    assert low <= counts[Finding.FOUND] / (counts[Finding.FOUND] + counts[Finding.ABSENT]) <= high
+def test_the_published_pass_rates_come_out() -> None:
+    rows = [row for row in confusion.recorded("pass_rates.csv") if row["task"] == "monolingual"]
+    found = {(row["model"], row["language"]): float(row["published"]) for row in rows if row["language"] != "en"}
+    assert found == PUBLISHED
+
+
+def test_pass_rates_and_disagreements_are_those_recorded(shared_data, identifier) -> None:
+    """One model's monolingual answers; all: python -m services.analyzer.reliability.confusion"""
+    comparison = confusion.Comparison(identifier)
+    mine = ("llama-2-instruct", "monolingual")
+    answers = confusion.answers(shared_data / "language-confusion")
+    verdicts = [comparison.verdicts(one) for one in answers if (one.model, one.task) == mine]
+    for name, rows in (
+        ("pass_rates.csv", confusion.rates(verdicts)),
+        ("disagreements.csv", confusion.disagreements(verdicts)),
+    ):
+        recorded = [row for row in confusion.recorded(name) if (row["model"], row["task"]) == mine]
+        assert list(rows) == recorded

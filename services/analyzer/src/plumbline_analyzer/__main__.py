@@ -9,7 +9,7 @@ from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 from plumbline_kit.artifacts import open_store
 
-from .detectors.language import LanguageIdentifier
+from .detectors.identifier import LanguageIdentifier
 from .settings import Settings
 from .statistical import StatisticalAnalyzer
 

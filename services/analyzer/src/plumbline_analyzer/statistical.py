@@ -9,7 +9,7 @@ from plumbline_contracts.common import Info
 from plumbline_kit.artifacts import ArtifactStore
 
 from . import __version__, detectors, findings, observations, plan, report, results
-from .detectors.language import LanguageIdentifier
+from .detectors.identifier import LanguageIdentifier
 from .doubts import doubts
 
 

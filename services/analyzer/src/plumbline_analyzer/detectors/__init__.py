@@ -5,7 +5,7 @@ from collections.abc import Callable
 from plumbline_contracts.analyzer import Detection, DetectionItem, Detector, ItemDetections
 
 from . import code, empty, language, leakage, loop, refusal, repeated, truncated
-from .language import LanguageIdentifier
+from .identifier import LanguageIdentifier
 from .verdict import Verdict
 
 # Changes whenever a detector may answer differently than before; stored with every experiment.

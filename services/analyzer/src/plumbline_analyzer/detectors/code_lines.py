@@ -2,43 +2,25 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
+
+from .words import table
 
 _LONGEST = 300
 _TEXT = re.compile(r"[^\n]+")
-_STRONG = re.compile(
-    r"""^\s*(?:
-      (?:async\s+)?def\s\w+\(.*\).*:$ | class\s\w+(?:\(.*\))?:$
-    | import\s[\w.]+(?:\sas\s\w+)?;?$ | from\s[\w.]+\simport\s[\w*][\w\s,*]*$ | import\s[{*\w].*\sfrom\s['"].*$
-    | (?:el)?if\s.*(?:==|!=|<=|>=|\(|\snot\s|\sin\s).*:$ | (?:else|try|finally):$ | except(?:\s\w+)?(?:\sas\s\w+)?:$
-    | for\s\w+(?:,\s?\w+)?\sin\s[\w.]+(?:\(.*\)|\[.*\])?:$ | while\s.*[(<>=].*:$
-    | \#include\s*[<"].* | \#define\s\w+.* | using\s(?:namespace\s)?[\w.:]+;$ | package\s[\w.]+;$
-    | (?:public|private|protected|static|final|abstract|export)\s.*[{;(]$ | function\s*\w*\(.*\)\s*\{?$
-    | (?:var|let|const|int|float|double|char|bool|boolean|String|string|auto|void)\s.*[;{]$
-    | .*\)\s*(?:=>|->|const|throws\s\w+)?\s*\{$ | (?:\}\s*)?else\s*(?:if\s*\(.*\)\s*)?\{$
-    | \w[\w.\[\]>-]*\s*[-+*/]?=\s?.*;$ | [\w.>-]+\(.*\);$ | return\b.*;$ | (?://|/\*).*[;{}(]$
-    | (?:print|println|printf|puts|echo|console\.log|System\.out\.print\w*)\s?\(.*\)?;?$
-    | (?:\w+\s=\s)?\w+(?:\.\w+)+\(.*\)$ | \w+\s=\s\w+\(.*\)$ | return\s[\w.]+[\[(].*$
-    | <!DOCTYPE.* | <\?(?:php|xml).* | </?(?:html|head|body|title|meta|link|script|style|div|span|p|a|ul|ol|li|table
-        |thead|tbody|tr|td|th|form|input|button|label|img|br|hr|h[1-6]|nav|footer|header|section)\b[^>]*>.*
-    | (?:SELECT|INSERT\sINTO|UPDATE|DELETE\sFROM|CREATE\s(?:TABLE|DATABASE)|ALTER\sTABLE|FROM|WHERE|JOIN)\s.*;$
-    | (?:INSERT\sINTO|CREATE\sTABLE)\s\w+\s?\(.* | UPDATE\s\w+\sSET\s\w+\s?=.* | WHERE\s[\w.]+\s?[=<>].*
-    | (?:sudo|pip3?\sinstall|npm\s(?:install|run|i)|git\s(?:clone|commit|push|checkout)|apt-get|docker\srun)\s.+
-    | \\(?:documentclass|usepackage|begin\{document\}|end\{document\}).* | [{\[]$
-    )\s*$""",
-    re.VERBOSE,
-)
-# Lists, glossaries and headings have these, too.
-_WEAK = re.compile(
-    r"""^\s*(?:
-      [})\]]+[;,]*$ | \w+\s=\s['"].*['"]$
-    | (?:SELECT|INSERT\sINTO|UPDATE|DELETE\sFROM|CREATE\s(?:TABLE|DATABASE)|ALTER\sTABLE|FROM|WHERE|JOIN)\s.*[,)*=\w]$
-    )\s*$""",
-    re.VERBOSE,
+# Most prose lacks these, and nearly every line of it those: what lacks them is not held against the table.
+_ANY = re.compile(r"[={}()\[\];<>$\\]")
+_HINT = re.compile(r"[={}()\[\];<>$\\]|:$|::|^#!|^(?:import|from|use|using|package|my|local|git|sudo|FROM|UPDATE)\s")
+_LINE, _BESIDE = (
+    re.compile(rf"(?:{'|'.join(f'(?:{pattern})' for pattern in table('code')[kind])})\s*$")
+    for kind in ("line", "beside")
 )
 _PAIR = re.compile(r"""^\s*"[\w-]+":\s.*[,\[{}\]"\d]\s*$""")
 _DECORATOR = re.compile(r"^\s*@\w+(?:\.\w+)*(?:\(.*\))?\s*$")
 _DECLARATION = re.compile(r"^\s*(?:async\s+def|def|class|public|private|protected|static|final|abstract|export)\s")
+_NEAR = 3  # lines between a line that may be code and one that surely is
 
 
 class Line(NamedTuple):
@@ -47,19 +29,36 @@ class Line(NamedTuple):
     code: bool
 
 
-def lines(text: str) -> list[Line]:
-    """The lines that are not blank. What ordinary text has, too, counts only beside a line that is surely code."""
+@lru_cache(maxsize=32)  # two detectors ask about the same response
+def lines(text: str) -> Sequence[Line]:
+    """The lines that are not blank; none at all of a text that has no character of a program.
+
+    What ordinary text has, too, counts only near a line that is surely code.
+    """
+    if _ANY.search(text) is None and ":\n  " not in text:  # the latter is YAML
+        return ()
     spans = [match.span() for match in _TEXT.finditer(text) if not match[0].isspace()]
     texts = [text[start : min(end, start + _LONGEST)] for start, end in spans]
-    code = [_STRONG.match(line) is not None for line in texts]
+    code = [_is_code(line) for line in texts]
     if any(code):
-        rest = zip(map(_is_weak, texts), _pairs(texts), _decorators(texts, code), strict=True)
-        code = [strong or any(weak) for strong, weak in zip(code, rest, strict=True)]
+        near = _near(code)
+        rest = zip(map(_may_be, texts), _pairs(texts), _decorators(texts, code), strict=True)
+        code = [sure or (close and any(may)) for sure, close, may in zip(code, near, rest, strict=True)]
     return [Line(*span, is_code) for span, is_code in zip(spans, code, strict=True)]
 
 
-def _is_weak(line: str) -> bool:
-    return _WEAK.match(line) is not None
+def _is_code(line: str) -> bool:
+    return _HINT.search(line) is not None and _LINE.match(line.lstrip()) is not None
+
+
+def _may_be(line: str) -> bool:
+    return _BESIDE.match(line.lstrip()) is not None
+
+
+def _near(sure: Sequence[bool]) -> list[bool]:
+    """Whether one of the few lines before or after is sure."""
+    total = [0, *accumulate(sure)]
+    return [total[min(len(sure), i + _NEAR + 1)] > total[max(0, i - _NEAR)] for i in range(len(sure))]
 
 
 def _pairs(texts: Sequence[str]) -> Iterator[bool]:

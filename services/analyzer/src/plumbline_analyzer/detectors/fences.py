@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_FENCE = re.compile(r"^[ \t]{0,3}`{3,}+[ \t]*+([\w+#.-]*)[ \t\r]*+$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]{0,3}(?:`{3,}+|~{3,}+)[ \t]*+([\w+#.-]*)[ \t\r]*+$", re.MULTILINE)
 _PROGRAMMING = re.compile(
     r"python3?|py|javascript|jsx?|typescript|tsx?|java|kotlin|c|cpp|c\+\+|csharp|cs|c#|go|golang|rust|ruby|rb|php|swift"
     r"|scala|perl|r|matlab|julia|html|xml|svg|s?css|json|ya?ml|toml|sql|(?:ba|power)?sh(?:ell)?|shell|latex|tex|docker"
@@ -27,6 +27,8 @@ def blocks(text: str) -> Iterator[Block]:
 
     A closing fence has no info string (CommonMark 0.31, section 4.5), so a fence with one always opens a block.
     """
+    if "```" not in text and "~~~" not in text:
+        return
     opening: re.Match[str] | None = None
     for fence in _FENCE.finditer(text):
         if opening is None:

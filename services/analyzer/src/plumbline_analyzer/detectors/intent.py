@@ -8,6 +8,7 @@ from .words import table
 _LONGEST = 20_000
 _KINDS = ("code", "translation", "repetition", "verse", "dialogue", "own_text")
 _PATTERNS = {kind: re.compile("|".join(table("intent")[kind]), re.IGNORECASE) for kind in _KINDS}
+_BRINGS_TEXT = re.compile(r"[:\n\"«“]|'[^']{8,}'")
 
 
 def asks_for_code(instruction: str) -> bool:
@@ -16,6 +17,11 @@ def asks_for_code(instruction: str) -> bool:
 
 def asks_for_repetition(instruction: str) -> bool:
     return _asks("repetition", instruction)
+
+
+def asks_for_as_many(instruction: str, count: float) -> bool:
+    """Whether it names a number of at least `count`: fifty stories of a line each are alike."""
+    return any(int(number) >= count for number in re.findall(r"\b\d{1,4}\b", _read(instruction)))
 
 
 def asks_for_verse(instruction: str) -> bool:
@@ -27,7 +33,8 @@ def asks_for_dialogue(instruction: str) -> bool:
 
 
 def asks_for_its_own_text(instruction: str) -> bool:
-    return _asks("own_text", instruction)
+    """Whether it brings a text along that the response may have to hold: to correct, to copy, to go on with."""
+    return _asks("own_text", instruction) and _BRINGS_TEXT.search(_read(instruction)) is not None
 
 
 def asks_for_other_language(instruction: str, language: str) -> bool:

@@ -1,10 +1,11 @@
-"""Prompt leakage: the response continues the prompt instead of answering it."""
+"""Prompt leakage: the response goes on with the prompt: its headings, a new query, the system text."""
 
 import re
 from functools import lru_cache
 
 from plumbline_contracts.analyzer import DetectionItem, Severity
 
+from .intent import asks_for_dialogue
 from .verdict import ABSENT, Verdict, found
 
 # A stock answer, such as the opening of a demonstration's refusal, is shorter, and stays an answer.
@@ -23,6 +24,13 @@ _TEMPLATE_TOKEN = re.compile(
     r"|system|user|assistant|end|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN)\|>"
     r"|\[/?INST\]|<</?SYS>>|</s>|<(?:start|end)_of_turn>|<pad>|<unk>"
 )
+# A turn of somebody else and then one of the model's: a query that the model has invented.
+_TURNS = re.compile(
+    r"^[ \t*]{0,4}(?:(?:User|Human|Question|Query|Utilisateur|Humain|Requête|Usuario|Humano|Pregunta|Consulta|[QP])"
+    r" ?:)(?:[^\n]*\S[^\n]*\n\s*)[ \t*]{0,4}"
+    r"(?:Assistant|AI|Answer|Response|Bot|Réponse|IA|Asistente|Respuesta|[AR]) ?:",
+    re.MULTILINE,
+)
 
 
 def detect(item: DetectionItem) -> Verdict:
@@ -30,6 +38,9 @@ def detect(item: DetectionItem) -> Verdict:
         for match in pattern.finditer(item.response):
             if match[0].strip() not in item.instruction:
                 return found(match[0], *match.span(), Severity.MAJOR, kind)
+    turns = _TURNS.search(item.response)
+    if turns and not asks_for_dialogue(item.instruction) and not _TURNS.search(item.instruction):
+        return found(turns[0], turns.start(), len(item.response), Severity.MAJOR, "new_query")
     overlap = _longest_overlap(item)
     if overlap is None:
         return ABSENT

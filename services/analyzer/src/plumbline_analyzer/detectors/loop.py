@@ -1,9 +1,10 @@
-"""Infinite loop: the response ends in repetition, from some point to its last character."""
+"""Infinite loop: the response ends in repetition, exact or nearly so, from some point to its last character."""
 
 from plumbline_contracts.analyzer import DetectionItem, Repetition, Severity
 from plumbline_contracts.periodicity import LoopRule, periodic_suffix
 
-from .intent import asks_for_repetition
+from .intent import asks_for_as_many, asks_for_repetition, asks_for_verse
+from .near_loop import LIMITS, Near, counter, items, reworded
 from .verdict import ABSENT, NOT_APPLICABLE, Verdict, found
 
 # A model that ran into its token limit while repeating is looping after few repeats. One that ended by itself may have
@@ -12,19 +13,32 @@ _MIN_REPEATS = {"length": 3, "loop": 3, None: 4}
 _MIN_REPEATS_ENDED = 8
 _MIN_CHARACTERS = 60
 _MIN_CHARACTERS_NO_WORDS = 400  # rulers, dotted lines and empty table rows are layout
+_REFRAIN = 12  # a song that ended may repeat its refrain as often
 
 
 def detect(item: DetectionItem) -> Verdict:
     # Blanks that ran into a limit are what the model would have gone on with; otherwise they are the end of a line.
-    text = item.response if item.finish_reason in ("length", "loop") else item.response.rstrip()
-    repetition = exact(text, _MIN_REPEATS.get(item.finish_reason, _MIN_REPEATS_ENDED))
-    if repetition is None:
+    text = item.response if item.finish_reason in LIMITS else item.response.rstrip()
+    near = find(text, item.finish_reason)
+    if near is None:
         return ABSENT
-    if asks_for_repetition(item.instruction):
+    refrain = item.finish_reason not in LIMITS and near.repetition.repeats < _REFRAIN
+    if asks_for_repetition(item.instruction) or (refrain and asks_for_verse(item.instruction)):
+        return NOT_APPLICABLE
+    kind, repetition = near
+    if kind != "exact" and item.finish_reason not in LIMITS and asks_for_as_many(item.instruction, repetition.repeats):
         return NOT_APPLICABLE
     unit = text[repetition.onset : repetition.onset + repetition.period]
     severity = Severity.CRITICAL if 2 * repetition.onset < len(text) else Severity.MAJOR
-    return found(f"{repetition.repeats:g} times: {unit}", repetition.onset, len(text), severity, "exact", repetition)
+    return found(f"{repetition.repeats:g} times: {unit}", repetition.onset, len(text), severity, kind, repetition)
+
+
+def find(text: str, finish_reason: str | None) -> Near | None:
+    """The strictest kind of loop that the text ends in."""
+    repetition = exact(text, _MIN_REPEATS.get(finish_reason, _MIN_REPEATS_ENDED))
+    if repetition is not None:
+        return Near("exact", repetition)
+    return counter(text, finish_reason) or reworded(text, finish_reason) or items(text, finish_reason)
 
 
 def exact(text: str, min_repeats: float) -> Repetition | None:
