@@ -21,7 +21,8 @@ arms:
 decoding: {max_new_tokens: 32}
 judges: [{rubrics: {regular: rules, safety: rules-safety}}]
 analysis: {resamples: 200}
-"""
+reuse: false
+"""  # what these tests count is what is asked for
 
 
 def write_spec(folder: Path, items: int) -> Path:

@@ -150,16 +150,10 @@ class StandIn:
             source=submission.source,
             text=submission.spec,
             spec=parse(submission).model_dump(mode="json"),
-            defaults=[],
-            seeds={},
-            packages={},
             services={"judge:judge": self.info()},
-            rubrics={},
-            prompts={},
-            files={},
-            weights={},
+            defaults=[], seeds={}, packages={}, rubrics={}, prompts={}, files={}, weights={}, models={}, reused={},
             analysis={"data": {"uri": "artifact:o", "sha256": hashlib.sha256(lines).hexdigest(), "bytes": len(lines)}},
-        )
+        )  # fmt: skip
 
     async def report(self, id: str) -> str:
         self._finished(id)
@@ -241,6 +235,7 @@ def phase(name: contract.PhaseName, done: int, held: bool) -> contract.Phase:
         state=state,
         done=max(0, min(done, ITEMS)),
         total=ITEMS,
+        reused=1 if name is contract.PhaseName.GENERATE and state is states.DONE else 0,
         failed=int(state is states.DONE and name is contract.PhaseName.JUDGE),
         message="waits for the generator" if held and state is states.RUNNING else None,
         started=STARTED if state is not states.PENDING else None,

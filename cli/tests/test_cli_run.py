@@ -1,6 +1,7 @@
 """`plumbline run` and `watch` against a coordinator on the real wire."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -8,7 +9,14 @@ import pytest
 def test_run_prints_results_and_saves_the_report(coordinator, plumbline, write_spec):
     outcome = plumbline("run", write_spec())
     assert outcome.code == 0, outcome.err
-    for expected in ("judge: done 4/4, 1 failed", "stand-in, no model is involved", "3.25*", "language", "25.0"):
+    for expected in (
+        "generate: done 4/4, 1 reused",
+        "judge: done 4/4, 1 failed",
+        "stand-in, no model is involved",
+        "3.25*",
+        "language",
+        "25.0",
+    ):
         assert expected in outcome.out
     assert "- URIAL helps [31mclarity in French." in outcome.out  # the escape character itself is gone
     reports = list((plumbline.folder / "var" / "reports").iterdir())
@@ -45,6 +53,21 @@ def test_an_id_of_other_content_is_refused(coordinator, plumbline, write_spec):
     outcome = plumbline("run", write_spec("otherwise"), "--id", "mine")
     assert outcome.code == 2
     assert "Choose another --id" in outcome.err
+
+
+def test_what_is_done_anew_is_chosen_and_makes_another_experiment(coordinator, plumbline, write_spec):
+    def submitted(*options):
+        id = plumbline("run", write_spec(), "--detach", "--json", *options).json["experiment"]["id"]
+        submission = json.loads((coordinator.folder / f"{id}.json").read_text())["submission"]
+        return id, (submission["only"], submission["recorded_in"], submission["reuse"])
+
+    plain, chosen = submitted()
+    assert chosen == (None, None, True)
+    assert submitted("--only", "judge", "--from", "other") == (f"{plain}-judge-other", ("judge", "other", True))
+    assert submitted("--only", "analyze") == (f"{plain}-analyze", ("analyze", None, True))
+    assert submitted("--no-reuse") == (f"{plain}-anew", (None, None, False))
+    refused = plumbline("run", write_spec(), "--from", "other")
+    assert refused.code == 2 and "--from needs --only" in refused.err
 
 
 def test_detach_returns_at_once(coordinator, plumbline, write_spec):

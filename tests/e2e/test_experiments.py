@@ -37,7 +37,7 @@ def accounted(records: list[dict[str, Any]], expected: int) -> None:
 def quickstart(real_stack: Stack, tmp_path_factory: pytest.TempPathFactory, tinyworld: Path) -> Path:
     """The quickstart on fewer items."""
     text = (ROOT / "experiments" / "quickstart.yaml").read_text().replace("../var/tinyworld", str(tinyworld))
-    text = text.replace("  language: en\n", "  language: en\n  limit: 16\n", 1)
+    text = text.replace("  language: en\n", "  language: en\n  limit: 16\n", 1) + "\nreuse: false\n"
     spec = tmp_path_factory.mktemp("spec") / "quickstart.yaml"
     spec.write_text(text)
     return spec

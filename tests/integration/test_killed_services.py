@@ -44,7 +44,7 @@ def undisturbed(stack: Stack, spec: Path) -> dict[str, Any]:
 def outcome(coordinator: Coordinator, id: str) -> dict[str, Any]:
     """Everything an experiment ends with, but for its own id."""
     results = coordinator.get(id, "/results")
-    del results["report"]
+    del results["report"], results["folder"]
     return {"responses": coordinator.responses(id), "results": results}
 
 

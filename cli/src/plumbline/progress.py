@@ -68,16 +68,18 @@ class PhaseBars:
 def describe(phase: Phase) -> str:
     """For example `running 12/800, 1 failed: waits for the generator`."""
     counts = f" {phase.done}/{phase.total}" if phase.total else ""
+    reused = f", {phase.reused} reused" if phase.reused else ""
     failed = f", {phase.failed} failed" if phase.failed else ""
     seconds = (
         f" in {(phase.finished - phase.started).total_seconds():.0f} s" if phase.started and phase.finished else ""
     )
     message = f": {phase.message}" if phase.message else ""
-    return f"{phase.state.value}{counts}{failed}{seconds}{message}"
+    return f"{phase.state.value}{counts}{reused}{failed}{seconds}{message}"
 
 
 def _counts(phase: Phase) -> str:
     if not phase.total:
         return {PhaseState.PENDING: "", PhaseState.RUNNING: "...", PhaseState.DONE: "nothing to do"}[phase.state]
+    reused = f" [dim]{phase.reused} reused[/dim]" if phase.reused else ""
     failed = f" [red]{phase.failed} failed[/red]" if phase.failed else ""
-    return f"{phase.done}/{phase.total}{failed}"
+    return f"{phase.done}/{phase.total}{reused}{failed}"

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol, Self
 
 from fastapi import APIRouter, Depends, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import HTMLResponse
 from fastapi.responses import Response as HttpResponse
 from fastapi.sse import EventSourceResponse
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from .analyzer import AnalysisResponse
 from .common import (
@@ -53,7 +53,7 @@ __all__ = [
 ]  # one name for the whole contract
 
 NAME = "coordinator"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 PORT = 8000
 
 
@@ -81,6 +81,19 @@ class Submission(Request):
     spec: Text = Field(min_length=1, max_length=1_000_000, description="YAML; see experiment.v1.schema.json.")
     source: Text = Field(default="experiment.yaml", max_length=1000, description="Its name, for messages.")
     files: dict[str, Artifact] = Field(default={}, description="By the path that the spec gives.")
+    reuse: bool = Field(default=True, description="false: as `reuse: false` in the spec.")
+    only: Literal["judge", "analyze"] | None = Field(
+        default=None, description="Begin with this phase, on what another experiment recorded."
+    )
+    recorded_in: Identifier | None = Field(
+        default=None, description="That experiment; by default the newest that fits."
+    )
+
+    @model_validator(mode="after")
+    def _recorded_for_something(self) -> Self:
+        if self.recorded_in is not None and self.only is None:
+            raise ValueError("recorded_in needs only: judge or analyze")
+        return self
 
 
 class Coordinator(Protocol):

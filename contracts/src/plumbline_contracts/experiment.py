@@ -144,6 +144,11 @@ class ExperimentSpec(Request):
     decoding: Decoding
     judges: list[JudgeChoice] = [JudgeChoice()]
     analysis: AnalysisSettings = AnalysisSettings()
+    reuse: bool = Field(
+        default=True,
+        description="Take answers that an earlier experiment got from the same service to the same question."
+        " What is done anew is kept for later ones either way.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -24,13 +24,17 @@ class PhaseState(StrEnum):
 
 
 class Phase(Response):
-    """`done` of `total` items (training steps in `train`), of which `failed` ended without a result."""
+    """`done` of `total` items (training steps in `train`), of which `failed` ended without a result.
+
+    `reused` of those done were taken from what earlier experiments recorded.
+    """
 
     name: PhaseName
     state: PhaseState
     done: int
     total: int
     failed: int
+    reused: int
     message: str | None = Field(description="What it waits for, if it waits.")
     started: AwareDatetime | None
     finished: AwareDatetime | None

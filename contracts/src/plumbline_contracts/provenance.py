@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from .common import Info, Response
+from .generator import ModelIdentity
 
 
 class Default(Response):
@@ -28,6 +29,13 @@ class Manifest(Response):
     prompts: dict[str, str] = Field(description="sha256 of every prompt file used.")
     files: dict[str, str] = Field(description="sha256 of every data file used.")
     weights: dict[str, str] = Field(description="sha256 of the weights of every arm.")
+    models: dict[str, ModelIdentity] = Field(
+        description="What the generator said of the model of every arm that is not trained here. Without a digest,"
+        " its name and source are all that tells these weights from others."
+    )
+    reused: dict[str, dict[str, int]] = Field(
+        description="Phase to experiments from which its results were taken to how many."
+    )
     analysis: dict[str, Any] | None = Field(
         description="The AnalysisRequest as sent, with the digest of the observations; null before the analysis."
     )

@@ -1,11 +1,13 @@
 """`plumbline run` and `plumbline watch`: from an experiment file to its results in the terminal."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from plumbline_contracts.coordinator import Experiment, ExperimentState, SpecCheck, Submission
 from plumbline_kit.errors import ProblemError
+from pydantic import ValidationError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
@@ -21,6 +23,13 @@ Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="Where to save the report.", show_default="HOME/reports/ID.html"),
 ]
+
+
+class Only(StrEnum):
+    JUDGE = "judge"
+    ANALYZE = "analyze"
+
+
 _LARGE_BYTES = 4 * 2**20
 
 
@@ -30,6 +39,16 @@ def run(
         str | None, typer.Option("--id", help="Id of the experiment. By default made of its name and content.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only validate, and say what a run would do.")] = False,
+    only: Annotated[
+        Only | None, typer.Option("--only", help="Judge or analyze anew what another experiment recorded.")
+    ] = None,
+    recorded_in: Annotated[
+        str | None,
+        typer.Option("--from", metavar="ID", help="That experiment, for --only.", show_default="the newest that fits"),
+    ] = None,
+    no_reuse: Annotated[
+        bool, typer.Option("--no-reuse", help="Ask everything anew, also what earlier experiments asked.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return at once.")] = False,
     report: Report = None,
     patience: Patience = 300,
@@ -40,6 +59,9 @@ def run(
 ) -> None:
     """Run an experiment file: upload what it names, start it, watch it, print the results, save the report.
 
+    What earlier experiments asked of the same models and judges is not asked again.
+    --only judge needs no generator nor translator, --only analyze the analyzer alone.
+
     Running an unchanged file again is the same experiment: it goes on, or shows
     what it has. Ctrl-C leaves it running; see `plumbline watch` and `plumbline
     cancel`.
@@ -47,15 +69,17 @@ def run(
     \b
     plumbline run experiments/quickstart.yaml
     plumbline run experiments/quickstart.yaml --check
-    plumbline run my.yaml --id my-second-try --detach --json
+    plumbline run my.yaml --only judge --from quickstart-5f0c1a2b
+    plumbline run my.yaml --id my-second-try --no-reuse --detach --json
     """
     with reporting(json) as terminal, PlumblineClient(url, token) as client:
         file = ExperimentFile.read(spec)
-        submission = _upload(client, file, terminal)
+        chosen = {"reuse": not no_reuse, "only": only and only.value, "recorded_in": recorded_in}
+        submission = _with(_upload(client, file, terminal), chosen)
         if check:
             _tell_check(client.check(submission), terminal)
             return
-        id = id or file.default_id
+        id = id or _default_id(file, submission)
         known = _known(client, id)
         experiment = client.submit(submission, id)
         _tell_start(experiment, known is not None, terminal)
@@ -139,6 +163,20 @@ def _upload(client: PlumblineClient, file: ExperimentFile, terminal: Terminal) -
     with Progress(*columns, console=terminal.console, disable=not large, transient=True) as progress:
         tasks = {one.path: progress.add_task(one.path, total=one.bytes) for one in file.files}
         return client.submission(file, lambda one, position: progress.update(tasks[one.path], completed=position))
+
+
+def _with(submission: Submission, chosen: dict[str, Any]) -> Submission:
+    try:
+        return Submission.model_validate(submission.model_dump() | chosen)
+    except ValidationError as error:
+        raise ProblemError(422, "invalid-request", "--from needs --only judge or --only analyze.") from error
+
+
+def _default_id(file: ExperimentFile, submission: Submission) -> str:
+    """Another one for every choice, as these are other experiments."""
+    marks = [submission.only, submission.recorded_in, None if submission.reuse else "anew"]
+    chosen = "-".join(mark for mark in marks if mark)
+    return f"{file.default_id}-{chosen}"[:128] if chosen else file.default_id
 
 
 def _known(client: PlumblineClient, id: str) -> Experiment | None:

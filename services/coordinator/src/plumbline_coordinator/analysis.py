@@ -30,6 +30,7 @@ async def analyze(run: Run, tell: Tell) -> None:
 def _request(run: Run) -> analyzer.AnalysisRequest:
     row = run.store.get(run.id)
     manifest = dict(row.manifest)
+    reused = run.store.origins(run.id)
     services = {name: Info(**info) for name, info in manifest["services"].items()}
     weights = {"weights": _weights(run)}
     request = analyzer.AnalysisRequest(
@@ -40,12 +41,18 @@ def _request(run: Run) -> analyzer.AnalysisRequest:
         judges=[_judge(choice.name, services[f"judge:{choice.name}"]) for choice in run.spec.judges],
         settings=run.spec.analysis,
         data=_observations(run),
-        notes=[run.spec.description] if run.spec.description else [],
+        notes=[*([run.spec.description] if run.spec.description else []), *_notes(reused)],
         provenance=list(_provenance(manifest | weights)),
     )
-    told = weights | {"analysis": request.model_dump(mode="json")}
+    told = weights | {"reused": reused, "analysis": request.model_dump(mode="json")}
     run.attempt.complete(manifest | told)
     return request
+
+
+def _notes(reused: dict[str, dict[str, int]]) -> Iterator[str]:
+    for phase in PhaseName:
+        for origin, count in sorted(reused.get(phase, {}).items()):
+            yield f"In the phase {phase.value}, {count} results were taken from the experiment {origin}."
 
 
 def _observations(run: Run) -> Artifact:
@@ -79,6 +86,10 @@ def _provenance(manifest: dict[str, Any]) -> Iterator[analyzer.Ingredient]:
     for kind in ("weights", "prompts", "files", "packages", "seeds"):
         for name, version in manifest.get(kind, {}).items():
             yield analyzer.Ingredient(kind=kind, name=name, version=str(version))
+    for arm, model in manifest.get("models", {}).items():
+        if model["weights_sha256"] is None:
+            version = f"no digest is known: {model['model']}, {model['source']}"
+            yield analyzer.Ingredient(kind="weights", name=arm, version=version)
 
 
 def _weights(run: Run) -> dict[str, str]:

@@ -117,10 +117,10 @@ class Attempt(Transactions):
     def _recount(self, connection: Connection, stage: PhaseName) -> None:
         """Count the results of a stage. From here on `save` adds to that, so that nobody has to count again."""
         mine = and_(result.c.experiment == self.id, result.c.stage == stage)
-        query = select(result.c.status, func.count().label("results")).where(mine).group_by(result.c.status)
-        counts = {row.status: row.results for row in connection.execute(query)}
-        failed = counts.get("failed", 0)
-        connection.execute(update(phase).where(self._is(stage)).values(done=sum(counts.values()), failed=failed))
+        failed = func.count().filter(result.c.status == "failed")
+        query = select(func.count().label("done"), failed.label("failed"), func.count(result.c.origin).label("reused"))
+        counts = connection.execute(query.where(mine)).one()
+        connection.execute(update(phase).where(self._is(stage)).values(counts._asdict()))
 
     def save(self, stage: PhaseName, batches: Iterable[Batch]) -> bool:
         """Keep outcomes in one transaction; what is there already stays as it is. False: they are not wanted."""
@@ -133,6 +133,8 @@ class Attempt(Transactions):
                 "status": "ok" if one.cause is None else "failed",
                 "body": one.body,
                 "cause": one.cause,
+                "key": one.key,
+                "origin": one.origin,
             }
             for unit, outcomes in batches
             for one in outcomes
@@ -140,8 +142,13 @@ class Attempt(Transactions):
         with self._change() as connection:
             if connection is None:
                 return False
-            added = Counter(insert_new(connection, result, rows, result.c.status))
-            further = {"done": phase.c.done + added.total(), "failed": phase.c.failed + added["failed"]}
+            added = insert_new(connection, result, rows, (result.c.status, result.c.origin))
+            counts = Counter(row.status for row in added)
+            further = {
+                "done": phase.c.done + len(added),
+                "failed": phase.c.failed + counts["failed"],
+                "reused": phase.c.reused + sum(row.origin is not None for row in added),
+            }
             connection.execute(update(phase).where(self._is(stage)).values(further))
         return True
 

@@ -8,15 +8,15 @@ from functools import partial
 
 from plumbline_contracts import generator, translator
 from plumbline_contracts.common import Artifact, Place
-from plumbline_contracts.coordinator import SpecCheck, Submission
+from plumbline_contracts.coordinator import PhaseName, SpecCheck, Submission
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_kit.errors import ProblemError
 
-from . import judges
+from . import judges, recorded
 from .items import read_items
 from .preparation import identified
 from .prompting import Prompting, builtin_languages, uses_urial
-from .rows import Item
+from .rows import Item, Recorded
 from .run import Run
 from .settings import Settings
 from .stages.train import rendered, used_trainings
@@ -31,13 +31,14 @@ class Draft(Run):
 
     def __init__(self, store: Store, settings: Settings, spec: ExperimentSpec, files: dict[str, Artifact]) -> None:
         super().__init__("draft", store, settings)
-        self.__dict__ |= {"spec": spec, "files": files}
+        self.__dict__ |= {"spec": spec, "files": files, "recorded": None}
 
 
 @dataclass
 class Checked:
     spec: ExperimentSpec
     check: SpecCheck
+    recorded: Recorded | None
 
 
 async def check(submission: Submission, store: Store, settings: Settings, *, to_run: bool) -> Checked:
@@ -48,17 +49,21 @@ async def check(submission: Submission, store: Store, settings: Settings, *, to_
     text = await asyncio.to_thread(SpecText, submission.spec, submission.source)
     spec = await asyncio.to_thread(text.parse)
     faults = [text.fault(path, message) for path, message in _references(spec, settings)]
+    if not submission.reuse:
+        spec = spec.model_copy(update={"reuse": False})
     draft = Draft(store, settings, spec, submission.files)
     warnings: list[str] = []
     absent = faults if to_run else list[Place]()
     items = [] if faults else await asyncio.to_thread(_read, draft, text, faults, absent)
     if not to_run:
         warnings += [f"{fault.place}: {fault.message} Its rows were not checked nor counted." for fault in absent]
+    if submission.only is not None and not faults:
+        draft.recorded = await asyncio.to_thread(recorded.find, store, submission, spec)
     if not faults:
         await _ask_services(draft, items, text, faults, warnings)
     if faults:
         raise invalid(faults)
-    return Checked(spec, _plan(spec, items, warnings))
+    return Checked(spec, _plan(draft, items, warnings), draft.recorded)
 
 
 def _references(spec: ExperimentSpec, settings: Settings) -> Iterator[tuple[list[str | int], str]]:
@@ -153,7 +158,10 @@ async def _ask_services(
 ) -> None:
     """Models, language pairs and rubrics, as far as the services can be asked now."""
     asks: dict[str, Callable[..., Awaitable[None]]] = {"generator": _models, "translator": _pairs}
-    asks |= {f"judge {one.name}": partial(_judge, index) for index, one in enumerate(draft.spec.judges)}
+    if draft.recorded is not None:
+        asks = {}
+    if draft.recorded is None or draft.recorded.only is PhaseName.JUDGE:
+        asks |= {f"judge {one.name}": partial(_judge, index) for index, one in enumerate(draft.spec.judges)}
     for service, ask in asks.items():
         try:
             async with asyncio.timeout(_ASK_S):
@@ -210,18 +218,23 @@ async def _judge(index: int, draft: Draft, _: list[Item], text: SpecText, faults
             faults.append(text.fault(["judges", index, "rubrics", category], _unknown("rubric", rubric, have)))
 
 
-def _plan(spec: ExperimentSpec, items: list[Item], warnings: list[str]) -> SpecCheck:
+def _plan(draft: Draft, items: list[Item], warnings: list[str]) -> SpecCheck:
+    spec = draft.spec
     per_language = Counter(one.language for one in items)
     categories = Counter(one.category for one in items)
     judged = sum(categories[category] for choice in spec.judges for category in choice.rubrics)
     unjudged = sorted(set(categories) - {category for choice in spec.judges for category in choice.rubrics})
     if unjudged:
         warnings.append(f"No judge has a rubric for items of category {', '.join(unjudged)}: they are not judged.")
+    if draft.recorded is not None:
+        warnings.append(f"What comes before the phase {draft.recorded.only} is taken from {draft.recorded.source}.")
+    judges = draft.recorded is None or draft.recorded.only is PhaseName.JUDGE
+    anew = draft.recorded is None
     return SpecCheck(
         items={language: per_language[language] for language in spec.languages},
-        translations=sum(one.translate for one in items),
-        trainings=len(used_trainings(spec)),
-        generations=len(spec.arms) * len(items),
-        judgments=len(spec.arms) * judged,
+        translations=anew * sum(one.translate for one in items),
+        trainings=anew * len(used_trainings(spec)),
+        generations=anew * len(spec.arms) * len(items),
+        judgments=judges * len(spec.arms) * judged,
         warnings=warnings,
     )

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from plumbline_kit.errors import ProblemError
-from sqlalchemy import URL, Column, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Column, Connection, Engine, Row, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -122,14 +122,14 @@ def workflow_database(url: URL | str) -> str:
 
 
 def insert_new(
-    connection: Connection, table: Table, rows: list[dict[str, Any]], returned: Column[Any] | None = None
-) -> list[Any]:
+    connection: Connection, table: Table, rows: list[dict[str, Any]], returned: Sequence[Column[Any]] = ()
+) -> Sequence[Row[Any]]:
     """Insert the rows whose keys are not there yet; `returned` of those, where it is asked for."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     if not rows:
         return []
     statement = dialect.insert(table).on_conflict_do_nothing()
-    if returned is None:
+    if not returned:
         connection.execute(statement, rows)
         return []
-    return list(connection.scalars(statement.returning(returned), rows))
+    return connection.execute(statement.returning(*returned), rows).all()

@@ -1,17 +1,21 @@
 """The first phase: who are the services, which items are there."""
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 
 from plumbline_contracts import analyzer, generator, judge, trainer, translator
 from plumbline_contracts.common import Info
+from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import JudgeChoice
-from plumbline_kit.client import ServiceClient
+from plumbline_contracts.generator import ModelIdentity
+from plumbline_kit.client import ServiceClient, is_transient
 from plumbline_kit.errors import ProblemError
 
 from . import judges, provenance
 from .items import read_items
 from .run import Run
+from .stages.generate import untrained
 from .stages.train import used_trainings
 from .waiting import Tell, patiently
 
@@ -21,21 +25,32 @@ _CONTRACTS = {one.NAME: one for one in (translator, generator, trainer, judge, a
 async def prepare(run: Run, tell: Tell) -> None:
     """Store the items and the manifest. A service that answers another contract fails the experiment."""
     await asyncio.to_thread(run.attempt.start)
-    services = {name: await patiently(partial(info, run, name), tell) for name in services_of(run)}
-    rubrics = {choice.name: await patiently(partial(_aspects, run, choice), tell) for choice in run.spec.judges}
+    before = await asyncio.to_thread(_recorded, run)
+    asked = services_of(run)
+    services = before.services | {name: await patiently(partial(info, run, name), tell) for name in asked}
+    rubrics = before.rubrics | {
+        choice.name: await patiently(partial(_aspects, run, choice), tell)
+        for choice in run.spec.judges
+        if f"judge:{choice.name}" in asked
+    }
     for name, aspects in rubrics.items():
-        for rubric in aspects:
-            await patiently(partial(_probe, run, name, rubric, aspects[rubric]), tell)
+        if f"judge:{name}" in asked:
+            for rubric in aspects:
+                await patiently(partial(_probe, run, name, rubric, aspects[rubric]), tell)
+    models = before.models | (await patiently(partial(_models, run), tell) if "generator" in asked else {})
     # The artifact store may be away, as a service may.
     items = await patiently(partial(asyncio.to_thread, read_items, run.spec, run.files, run.sources), tell)
     await asyncio.to_thread(run.attempt.add_items, items)
-    manifest = await patiently(partial(asyncio.to_thread, provenance.manifest, run, services, rubrics), tell)
+    manifest = await patiently(partial(asyncio.to_thread, provenance.manifest, run, services, rubrics, models), tell)
     await asyncio.to_thread(run.attempt.keep, manifest=manifest.model_dump(mode="json"))
 
 
 def services_of(run: Run) -> list[str]:
     """The services that this experiment needs."""
     spec = run.spec
+    judges = [f"judge:{choice.name}" for choice in spec.judges]
+    if run.recorded is not None:
+        return ["analyzer", *(judges if run.recorded.only is PhaseName.JUDGE else [])]
     needs_translation = spec.dataset.fields.language is None and any(
         one != spec.dataset.language and one not in spec.dataset.native for one in spec.languages
     )
@@ -44,8 +59,47 @@ def services_of(run: Run) -> list[str]:
         *(["trainer"] if used_trainings(spec) else []),
         "generator",
         "analyzer",
-        *(f"judge:{choice.name}" for choice in spec.judges),
+        *judges,
     ]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What an experiment on recorded responses takes from the manifest of the other one."""
+
+    services: dict[str, Info]
+    rubrics: dict[str, dict[str, list[str]]]
+    models: dict[str, ModelIdentity]
+
+
+def _recorded(run: Run) -> Before:
+    if run.recorded is None:
+        return Before({}, {}, {})
+    manifest, judges = provenance.stored(run.store.get(run.recorded.source)), {one.name for one in run.spec.judges}
+    services = {
+        name: info
+        for name, info in manifest.services.items()
+        if not name.startswith("judge:") or name.removeprefix("judge:") in judges
+    }
+    rubrics = {name: rubrics for name, rubrics in manifest.rubrics.items() if name in judges}
+    arms = {arm.name for arm in run.spec.arms}
+    return Before(services, rubrics, {arm: found for arm, found in manifest.models.items() if arm in arms})
+
+
+async def _models(run: Run) -> dict[str, ModelIdentity]:
+    """By arm. Of a model that is not there its arm will say so; an older generator does not tell."""
+    found: dict[str, ModelIdentity] = {}
+    async with run.client("generator") as client:
+        for arm in run.spec.arms:
+            if arm.weights in run.spec.trainings:
+                continue
+            try:
+                path, model = "/v1/models/identity", untrained(run.spec, arm)
+                found[arm.name] = await client.call("GET", path, ModelIdentity, model=model)
+            except ProblemError as error:
+                if error.status >= 500 or is_transient(error):
+                    raise
+    return found
 
 
 async def info(run: Run, service: str) -> Info:

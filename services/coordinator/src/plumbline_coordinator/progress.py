@@ -33,13 +33,14 @@ def progress(store: Store, row: Row[Any], trouble: str | None = None) -> Experim
         elif name == PhaseName.TRAIN and (jobs := store.trainings(row.id)):
             # Steps say more than the number of trainings; a training that has not begun counts as one step.
             waiting = max(0, total - len(jobs))
-            done, total = sum(job.step for job in jobs), sum(job.total_steps for job in jobs) + waiting
+            done, total = sum(job.step for job in jobs) + stored.reused, sum(job.total_steps for job in jobs) + waiting
         return Phase(
             name=name,
             state=stored.state,
             done=done,
             total=total,
             failed=failed,
+            reused=stored.reused,
             message=(trouble if stored.state == PhaseState.RUNNING else None) or stored.message,
             started=_utc(stored.started),
             finished=_utc(stored.finished),

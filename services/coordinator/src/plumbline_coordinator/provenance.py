@@ -10,6 +10,7 @@ import yaml
 from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import Default, Manifest
 from plumbline_contracts.experiment import DataSource, ExperimentSpec, leaves
+from plumbline_contracts.generator import ModelIdentity
 
 from .run import Run
 from .stages.train import used_trainings
@@ -17,7 +18,12 @@ from .stages.train import used_trainings
 _PACKAGE = "plumbline-coordinator"
 
 
-def manifest(run: Run, services: dict[str, Info], rubrics: dict[str, dict[str, list[str]]]) -> Manifest:
+def manifest(
+    run: Run,
+    services: dict[str, Info],
+    rubrics: dict[str, dict[str, list[str]]],
+    models: dict[str, ModelIdentity],
+) -> Manifest:
     spec, row = run.spec, run.store.get(run.id)
     sources: dict[str, DataSource] = {"dataset": spec.dataset}
     sources |= {f"training {name}": spec.trainings[name].data for name in used_trainings(spec)}
@@ -34,6 +40,8 @@ def manifest(run: Run, services: dict[str, Info], rubrics: dict[str, dict[str, l
         prompts=run.prompting.digests(),
         files={name: run.sources.sha256(source, run.files) for name, source in sources.items()},
         weights={},
+        models=models,
+        reused={},
         analysis=None,
     )
 
@@ -44,6 +52,7 @@ def stored(row: Any) -> Manifest:
     spec = ExperimentSpec.model_validate(row.resolved)
     later: dict[str, Any] = {"defaults": defaults(row.spec, row.resolved), "seeds": seeds(spec), "packages": {}}
     given = {"source": row.source, "text": row.spec, "spec": row.resolved, "analysis": None}
+    given |= {"models": {}, "reused": {}}
     return Manifest.model_validate(given | later | known)
 
 

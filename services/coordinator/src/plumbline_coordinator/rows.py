@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from plumbline_contracts.coordinator import PhaseName
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -15,11 +17,16 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item: a body, or the cause why there is none."""
+    """What became of one item: a body, or the cause why there is none.
+
+    `key`: of what determined it, if it may be given again. `origin`: the experiment that it was taken from.
+    """
 
     item: str
     body: dict[str, Any] | None
     cause: str | None = None
+    key: bytes | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -34,3 +41,15 @@ class Item:
     source: str
     translate: bool
     reference: str | None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The phase that an experiment begins with, and the experiment that has what comes before."""
+
+    only: PhaseName
+    source: str
+
+    def covers(self, phase: PhaseName) -> bool:
+        order = list(PhaseName)
+        return order.index(phase) < order.index(self.only)

@@ -13,7 +13,7 @@ from plumbline_kit.errors import ProblemError
 
 from .attempt import Attempt
 from .prompting import Prompting
-from .rows import Item, Outcome
+from .rows import Item, Outcome, Recorded
 from .settings import Settings
 from .sources import Sources
 from .store import Store
@@ -44,6 +44,12 @@ class Run:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         return dict(self.store.get(self.id).manifest)
+
+    @cached_property
+    def recorded(self) -> Recorded | None:
+        """What is not done but taken from another experiment, if this is such a one."""
+        row = self.store.get(self.id)
+        return None if row.only is None else Recorded(PhaseName(row.only), row.recorded_in)
 
     @cached_property
     def prompting(self) -> Prompting:

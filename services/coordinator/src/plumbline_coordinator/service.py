@@ -57,9 +57,8 @@ class CoordinatorService:
         sha256 = _digest(submission)
         if not await asyncio.to_thread(self.store.exists, id):
             checked = await check(submission, self.store, self.settings, to_run=True)
-            await asyncio.to_thread(
-                self.store.create, id, checked.spec, submission.spec, submission.source, submission.files, sha256
-            )
+            given = submission.spec, submission.source, submission.files, sha256
+            await asyncio.to_thread(self.store.create, id, checked.spec, *given, checked.recorded)
         row = await asyncio.to_thread(self.store.get, id)
         if row.spec_sha256 != sha256:
             detail = f"The id {id!r} is that of another experiment file ({row.name!r}, {row.state}); choose another id."
@@ -145,7 +144,9 @@ class CoordinatorService:
 def _digest(submission: contract.Submission) -> str:
     """What makes two submissions the same: the text and the content of its files."""
     files = {path: artifact.sha256 for path, artifact in submission.files.items()}
-    return hashlib.sha256(json.dumps([submission.spec, files], sort_keys=True).encode()).hexdigest()
+    options = submission.model_dump(include={"reuse", "only", "recorded_in"}, exclude_defaults=True)
+    parts = [submission.spec, files, *([options] if options else [])]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _zipped(folder: Path) -> bytes:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, upda
 
 from .attempt import Attempt
 from .database import insert_new
-from .rows import Chunk, Item, Outcome
+from .rows import Chunk, Item, Outcome, Recorded
 from .tables import chunk, experiment, item, phase, result, training
 from .transactions import GOING_ON, Transactions, now
 
@@ -27,7 +27,14 @@ class Store(Transactions):
     # --- experiments ---
 
     def create(
-        self, id: str, spec: ExperimentSpec, text: str, source: str, files: dict[str, Artifact], sha256: str
+        self,
+        id: str,
+        spec: ExperimentSpec,
+        text: str,
+        source: str,
+        files: dict[str, Artifact],
+        sha256: str,
+        recorded: Recorded | None = None,
     ) -> Row[Any]:
         """Insert unless the id is there; return the row."""
         values = {
@@ -41,6 +48,8 @@ class Store(Transactions):
             "state": ExperimentState.QUEUED,
             "attempt": 1,
             "created": now(),
+            "only": recorded and recorded.only,
+            "recorded_in": recorded and recorded.source,
         }
         phases = [{"experiment": id, "name": name, "state": PhaseState.PENDING, "total": 0} for name in PhaseName]
         with self._write() as connection:
@@ -83,6 +92,10 @@ class Store(Transactions):
         with self._read() as connection:
             some = select(experiment).where(*fits).order_by(created.desc(), id.desc()).limit(limit)
             return connection.execute(some).all()
+
+    def newest_first(self) -> Sequence[str]:
+        with self._read() as connection:
+            return connection.scalars(select(experiment.c.id).order_by(experiment.c.created.desc())).all()
 
     def going_on(self) -> dict[str, int]:
         """Experiment -> its attempt."""
@@ -203,6 +216,30 @@ class Store(Transactions):
         query = select(result.c.item, result.c.body, result.c.cause).where(mine, result.c.item.in_(list(items)))
         with self._read() as connection:
             return {row.item: Outcome(row.item, row.body, row.cause) for row in connection.execute(query)}
+
+    def answered(self, id: str, keys: Sequence[bytes]) -> dict[bytes, Outcome]:
+        """What other experiments have under these keys, from the newest that has it."""
+        query = (
+            select(result.c.key, result.c.item, result.c.body, result.c.experiment)
+            .join(experiment, experiment.c.id == result.c.experiment)
+            .where(result.c.key.in_(keys), result.c.experiment != id)
+            .order_by(experiment.c.created)
+        )
+        with self._read() as connection:
+            return {row.key: Outcome(row.item, row.body, origin=row.experiment) for row in connection.execute(query)}
+
+    def origins(self, id: str) -> dict[str, dict[str, int]]:
+        """Stage -> the experiments from which its results were taken -> how many."""
+        query = (
+            select(result.c.stage, result.c.origin, func.count())
+            .where(result.c.experiment == id, result.c.origin.is_not(None))
+            .group_by(result.c.stage, result.c.origin)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self._read() as connection:
+            for stage, origin, count in connection.execute(query):
+                found.setdefault(stage, {})[origin] = count
+        return found
 
     def any_body(self, id: str, stage: str, unit: str) -> dict[str, Any] | None:
         """Of a result that is not a failure, for what all of a unit have in common."""

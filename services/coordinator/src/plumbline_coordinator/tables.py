@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -52,6 +53,8 @@ experiment = Table(
     Column("attempt", Integer, nullable=False, server_default="1"),  # how often it was begun; see attempt.py
     Column("cause", Told),
     Column("results", JSON),
+    Column("only", String(16)),  # the phase that it begins with, on what another one recorded; see recorded.py
+    Column("recorded_in", String(128)),
     Column("created", DateTime(timezone=True), nullable=False),
     Column("started", DateTime(timezone=True)),
     Column("finished", DateTime(timezone=True)),
@@ -65,6 +68,7 @@ phase = Table(
     Column("total", Integer, nullable=False),
     Column("done", Integer, nullable=False, server_default="0"),  # counted as results are saved
     Column("failed", Integer, nullable=False, server_default="0"),
+    Column("reused", Integer, nullable=False, server_default="0"),
     Column("message", Told),
     Column("started", DateTime(timezone=True)),
     Column("finished", DateTime(timezone=True)),
@@ -105,7 +109,10 @@ result = Table(
     Column("status", String(8), nullable=False),  # ok | failed
     Column("body", JSON),
     Column("cause", Told),
+    Column("key", LargeBinary),  # of what determined it, if it may be given again; see reuse.py
+    Column("origin", String(128)),  # the experiment that it was taken from
     _of_experiment(),
+    Index("ix_result_key", "key"),
 )
 training = Table(
     "training",

@@ -14,6 +14,7 @@ from plumbline_kit.logs import request_id
 
 from . import waiting
 from .attempt import Attempt, Batch
+from .reuse import Keys, Reuse
 from .rows import Chunk, Outcome
 from .run import Run
 from .stages.stage import Ask, Loaded, Stage
@@ -39,7 +40,7 @@ class Turn:
 
     def __init__(self, run: Run, stage: Stage, service: str, tell: Tell) -> None:
         self.run, self.stage, self.service, self.tell = run, stage, service, tell
-        self.keeper = Keeper(run.attempt, stage.name, tell)
+        self.keeper, self.reuse = Keeper(run.attempt, stage.name, tell), Reuse(run, stage, tell)
         at_once = run.settings.concurrency
         self.asked = asyncio.Semaphore(at_once)
         # A few more wait to be stored while the next are asked; of a small number none, so that a kill costs no more.
@@ -51,17 +52,20 @@ class Turn:
         async with self.run.client(self.service) as client, asyncio.TaskGroup() as tasks:
             ask = await asyncio.to_thread(self.stage.asking, self.run, client)
             async for page in self._pages():
+                keys = await self.reuse.look_up(page.unit, page.loaded)
                 await self.keeper.keep(page.unit, page.loaded.outcomes)
                 for chunk in page.chunks:
+                    if page.loaded.inputs.keys().isdisjoint(chunk.items):
+                        continue
                     await self.under_way.acquire()
                     if self.keeper.over:
                         return True
                     if time.monotonic() > until:
                         return False
-                    tasks.create_task(self._process(ask, page, chunk))
+                    tasks.create_task(self._process(ask, page, keys, chunk))
         return True
 
-    async def _process(self, ask: Ask, page: Page, chunk: Chunk) -> None:
+    async def _process(self, ask: Ask, page: Page, keys: Keys, chunk: Chunk) -> None:
         inputs = page.loaded.inputs
         items = [item for item in chunk.items if item in inputs]
         # Found in the logs of the service that is called.
@@ -73,7 +77,8 @@ class Turn:
                 return await ask(page.unit, [inputs[item] for item in items])
 
         try:
-            await self.keeper.keep(page.unit, await waiting.process(call, items, self.tell))
+            outcomes = await waiting.process(call, items, self.tell)
+            await self.keeper.keep(page.unit, await self.reuse.marked(page.unit, keys, outcomes))
         finally:
             self.under_way.release()
 
@@ -116,8 +121,7 @@ def _pages(run: Run, stage: Stage, service: str) -> Iterator[Page]:
         if not lacking:
             continue
         loaded = stage.load(run, unit, lacking)
-        have = [chunk for chunk in chunks if any(item in loaded.inputs for item in chunk.items)]
-        yield Page(unit, have, loaded)
+        yield Page(unit, chunks, loaded)
 
 
 def _grouped(run: Run, stage: Stage, service: str) -> Iterator[tuple[str, list[Chunk]]]:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from plumbline_contracts import analyzer
+from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_kit.client import ServiceClient
 
 from ..rows import Outcome
 from ..run import Run
 from .generate import arms_and_languages
-from .stage import Ask, Loaded, Unit
+from .stage import Ask, Asked, Loaded, Unit, who, without_id
 
 
 class Detect:
@@ -52,6 +54,15 @@ class Detect:
 
     def asking(self, run: Run, client: ServiceClient) -> Ask:
         return partial(_ask, client)
+
+    async def identity(self, run: Run, unit: str, asked: Asked) -> Any:
+        return who(await asked("analyzer", "/info", Info))  # its description has the version of the detectors
+
+    def content(self, run: Run, unit: str, input: analyzer.DetectionItem) -> Any:
+        return without_id(input)
+
+    def lasts(self, run: Run, body: dict[str, Any]) -> bool:
+        return True
 
 
 async def _ask(client: ServiceClient, unit: str, items: Sequence[analyzer.DetectionItem]) -> list[Outcome]:

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from plumbline_contracts import generator
+from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_contracts.experiment import Arm, ExperimentSpec
 from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
 from ..prompting import Format
 from ..rows import Outcome
 from ..run import Run
-from .stage import Ask, Loaded, Unit
+from .stage import Ask, Asked, Loaded, Unit, behind, without_id
 from .train import used_trainings
 
 
@@ -45,6 +48,25 @@ class Generate:
     def asking(self, run: Run, client: ServiceClient) -> Ask:
         return partial(_ask, run, client)
 
+    async def identity(self, run: Run, unit: str, asked: Asked) -> Any:
+        arm, language = unit.split("/")
+        info, format = await asked("generator", "/info", Info), run.arm(arm).prompting
+        found = await asked("generator", "/v1/models/identity", generator.ModelIdentity, model=weights(run, arm)[0])
+        return [
+            [info.implementation, info.version, found.engine, found.engine_version],
+            behind(found),
+            run.prompting.prefix(format, language),
+            _decoding(run, format).model_dump(mode="json"),
+            format,  # decides what is cut from the end of a response
+        ]
+
+    def content(self, run: Run, unit: str, input: generator.Prompt) -> Any:
+        sampled = run.spec.decoding.temperature > 0  # then the random numbers are made from the prompt's id
+        return [without_id(input), input.id if sampled else None]
+
+    def lasts(self, run: Run, body: dict[str, Any]) -> bool:
+        return True
+
 
 def arms_and_languages(run: Run) -> list[tuple[str, str]]:
     """(unit, its language), in the order of the spec."""
@@ -53,19 +75,24 @@ def arms_and_languages(run: Run) -> list[tuple[str, str]]:
 
 async def _ask(run: Run, client: ServiceClient, unit: str, prompts: Sequence[generator.Prompt]) -> list[Outcome]:
     arm, language = unit.split("/")
-    format, decoding = run.arm(arm).prompting, run.spec.decoding
+    format = run.arm(arm).prompting
     model, sha256 = weights(run, arm)
     request = generator.GenerationRequest(
         model=model,
         prefix=run.prompting.prefix(format, language),
         prompts=list(prompts),
-        decoding=decoding.model_copy(update={"stop": [*decoding.stop, *run.prompting.stops(format)]}),
+        decoding=_decoding(run, format),
     )
     answer = await client.call("POST", "/v1/generations", generator.GenerationResponse, request)
     if sha256 is not None and answer.weights_sha256 not in (sha256, None):
         detail = f"The generator used weights {answer.weights_sha256}, the training made {sha256}."
         raise ProblemError(500, "wrong-weights", detail)
     return [_outcome(run, format, one, answer) for one in answer.generations]
+
+
+def _decoding(run: Run, format: Format) -> generator.Decoding:
+    decoding = run.spec.decoding
+    return decoding.model_copy(update={"stop": [*decoding.stop, *run.prompting.stops(format)]})
 
 
 def _outcome(run: Run, format: Format, one: generator.Generation, answer: generator.GenerationResponse) -> Outcome:
@@ -83,13 +110,18 @@ def _outcome(run: Run, format: Format, one: generator.Generation, answer: genera
 def weights(run: Run, arm_name: str) -> tuple[str, str | None]:
     """Reference and, for trained weights, digest of what an arm generates with; a problem if the training failed."""
     arm = run.arm(arm_name)
-    family = run.spec.models[arm.model]
     if arm.weights in used_trainings(run.spec):
         outcome = run.trained(arm.weights)
         if outcome.body is None:
             raise ProblemError(422, "no-weights", outcome.cause or "the training failed")
         return outcome.body["weights"]["uri"], outcome.body["weights"]["sha256"]
+    return untrained(run.spec, arm), None
+
+
+def untrained(spec: ExperimentSpec, arm: Arm) -> str:
+    """Reference of the base or instruct weights of an arm."""
+    family = spec.models[arm.model]
     if arm.weights == "instruct":
         assert family.instruct is not None  # checked in check.py
-        return family.instruct, None
-    return family.base, None
+        return family.instruct
+    return family.base

@@ -1,6 +1,7 @@
 """Judgments of every response by every judge, on the rubric of its category."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from plumbline_contracts import judge
 from plumbline_contracts.common import Info
@@ -12,7 +13,9 @@ from .. import judges
 from ..rows import Outcome
 from ..run import Run
 from .generate import arms_and_languages
-from .stage import Ask, Loaded, Unit
+from .stage import Ask, Asked, Loaded, Unit, who, without_id
+
+_OUTAGES = (judge.UnscoredCause.BACKEND_UNAVAILABLE, judge.UnscoredCause.BACKEND_REFUSED)
 
 
 class JudgeStage:
@@ -54,6 +57,25 @@ class JudgeStage:
 
     def asking(self, run: Run, client: ServiceClient) -> Ask:
         return _Judging(run, client).ask
+
+    async def identity(self, run: Run, unit: str, asked: Asked) -> Any:
+        """Every version of a judge is another one: which of its changes change scores, nobody can tell."""
+        service, name = self.service(unit), self._rubric(run, unit)
+        rubrics = await asked(service, "/v1/rubrics", judge.Rubrics)
+        versions = [rubric.version for rubric in rubrics.rubrics if rubric.name == name]
+        return [who(await asked(service, "/info", Info)), name, versions]
+
+    def content(self, run: Run, unit: str, input: judge.JudgmentItem) -> Any:
+        return without_id(input)
+
+    def lasts(self, run: Run, body: dict[str, Any]) -> bool:
+        """Not where the judge's model was away or refused: it may be back."""
+        unscored = [score["unscored"] for score in body["scores"] if score["unscored"]]
+        return all(one["cause"] not in _OUTAGES for one in unscored)
+
+    def _rubric(self, run: Run, unit: str) -> str:
+        name, category, _, _ = unit.split("/")
+        return next(choice.rubrics[category] for choice in run.spec.judges if choice.name == name)
 
 
 class _Judging:

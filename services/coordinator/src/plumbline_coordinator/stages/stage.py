@@ -3,16 +3,25 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_contracts.generator import ModelIdentity
 from plumbline_kit.client import ServiceClient
+from pydantic import BaseModel
 
 from ..rows import Chunk, Outcome
 from ..run import Run
 
 Unit = tuple[str, Iterable[str]]
+Body = TypeVar("Body", bound=BaseModel)
 Ask = Callable[[str, Sequence[Any]], Awaitable[list[Outcome]]]
+
+
+class Asked(Protocol):
+    async def __call__(self, service: str, path: str, answer: type[Body], **query: Any) -> Body:
+        """What a service says at a path about itself."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,18 @@ class Stage(Protocol):
     def asking(self, run: Run, client: ServiceClient) -> Ask:
         """A function that does some inputs of a unit in one call: one outcome each, or a problem for all of them."""
 
+    async def identity(self, run: Run, unit: str, asked: Asked) -> Any:
+        """Who answers, and what all questions of a unit have in common: while that is equal, so are the answers.
+
+        A JSON document. Called after `load`, so that it need not read the tables.
+        """
+
+    def content(self, run: Run, unit: str, input: Any) -> Any:
+        """What of an input determines its answer, as a JSON document. Synchronous."""
+
+    def lasts(self, run: Run, body: dict[str, Any]) -> bool:
+        """Whether an answer may be given again. Synchronous."""
+
 
 def chunks(units: Iterable[Unit], size: int) -> Iterator[Chunk]:
     """Cut units into chunks; the cut depends on the experiment alone, so that batches are the same after a restart."""
@@ -54,3 +75,17 @@ def chunks(units: Iterable[Unit], size: int) -> Iterator[Chunk]:
         while some := tuple(islice(rest, size)):
             yield Chunk(number, unit, some)
             number += 1
+
+
+def who(info: Info) -> dict[str, Any]:
+    """All that a service says of itself but the version of its contract."""
+    return info.model_dump(exclude={"contract"})
+
+
+def without_id(input: BaseModel) -> dict[str, Any]:
+    return input.model_dump(mode="json", exclude={"id"})
+
+
+def behind(identity: ModelIdentity) -> Any:
+    """The weights: their digest, under whatever name; or the name and where it is served."""
+    return identity.weights_sha256 or [identity.model, identity.source]

@@ -5,8 +5,10 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
-from plumbline_contracts import trainer
+from plumbline_contracts import generator, trainer
+from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import ExperimentSpec, Training
 from plumbline_contracts.trainer import TrainingState
@@ -16,7 +18,7 @@ from plumbline_kit.errors import ProblemError
 from ..rows import Outcome
 from ..run import Run
 from ..sources import Row, text
-from .stage import Ask, Loaded, Unit
+from .stage import Ask, Asked, Loaded, Unit, behind, who
 
 _POLL_S = 1.0
 
@@ -41,6 +43,26 @@ class Train:
 
     def asking(self, run: Run, client: ServiceClient) -> Ask:
         return partial(_ask, run, client)
+
+    async def identity(self, run: Run, unit: str, asked: Asked) -> Any:
+        """The base weights as the generator knows them: it finds a name where the trainer does."""
+        base = run.spec.models[run.spec.trainings[unit].model].base
+        found = await asked("generator", "/v1/models/identity", generator.ModelIdentity, model=base)
+        return [who(await asked("trainer", "/info", Info)), behind(found)]
+
+    def content(self, run: Run, unit: str, input: str) -> Any:
+        request = training_request(run, input)
+        return [request.method, request.data.sha256, request.hyperparameters.model_dump(mode="json")]
+
+    def lasts(self, run: Run, body: dict[str, Any]) -> bool:
+        """As long as the weights are kept."""
+        try:
+            run.artifacts.require(body["weights"]["uri"])
+        except ProblemError as error:
+            if error.status == 503:
+                raise
+            return False
+        return True
 
 
 async def _ask(run: Run, client: ServiceClient, name: str, _: Sequence[str]) -> list[Outcome]:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from plumbline_contracts import translator
+from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_kit.client import ServiceClient
 
 from ..rows import Outcome
 from ..run import Run
-from .stage import Ask, Loaded, Unit
+from .stage import Ask, Asked, Loaded, Unit
 
 
 class Translate:
@@ -33,6 +35,19 @@ class Translate:
 
     def asking(self, run: Run, client: ServiceClient) -> Ask:
         return partial(_ask, run, client)
+
+    async def identity(self, run: Run, unit: str, asked: Asked) -> Any:
+        """Of the package for this pair alone: one more language leaves the others as they are."""
+        info = await asked("translator", "/info", Info)
+        languages, source = await asked("translator", "/v1/languages", translator.Languages), run.spec.dataset.language
+        pairs = [pair.model_dump() for pair in languages.pairs if (pair.source, pair.target) == (source, unit)]
+        return [info.implementation, info.version, source, unit, pairs]
+
+    def content(self, run: Run, unit: str, input: translator.SourceText) -> Any:
+        return input.text
+
+    def lasts(self, run: Run, body: dict[str, Any]) -> bool:
+        return True
 
 
 async def _ask(run: Run, client: ServiceClient, target: str, texts: Sequence[translator.SourceText]) -> list[Outcome]:

@@ -1,0 +1,114 @@
+"""What was answered before to the same question is not asked again: keys, looking up, keeping (decision 18)."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from plumbline_kit.errors import ProblemError
+from pydantic import BaseModel
+
+from .recorded import outcomes
+from .rows import Outcome
+from .run import Run
+from .stages.stage import Loaded, Stage
+from .waiting import Tell, patiently
+
+# Bump when the coordinator makes something else of the same answer: results of before are then not reused.
+FORM = 1
+_FRESH_S = 1.0
+_KEY_BYTES = 16
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class Asked:
+    """What services say of themselves. What was said within the last second is not asked for again."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self._said, self._asking = run, dict[Any, tuple[float, Any]](), asyncio.Lock()
+
+    async def __call__(self, service: str, path: str, answer: type[Body], **query: Any) -> Body:
+        about = (service, path, *sorted(query.items()))
+        async with self._asking:
+            at, said = self._said.get(about, (0.0, None))
+            if said is None or time.monotonic() > at + _FRESH_S:
+                async with self.run.client(service) as client:
+                    said = await client.call("GET", path, answer, **query)
+                self._said[about] = time.monotonic(), said
+        return said  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Keys:
+    """`identity` of who answers, null where that cannot be told: then nothing is kept."""
+
+    identity: str | None
+    by_item: dict[str, bytes]
+
+
+class Reuse:
+    """Of one stage in one turn."""
+
+    def __init__(self, run: Run, stage: Stage, tell: Tell) -> None:
+        self.run, self.stage, self.tell, self.asked = run, stage, tell, Asked(run)
+
+    async def look_up(self, unit: str, loaded: Loaded) -> Keys:
+        """Move what is known from the inputs to the outcomes. One query, whatever the number of inputs."""
+        if (recorded := self.run.recorded) is not None and recorded.covers(self.stage.name):
+            stage, items = self.stage.name, list(loaded.inputs)
+            take = partial(asyncio.to_thread, outcomes, self.run.store, recorded, stage, unit, items)
+            _move(await patiently(take, self.tell), loaded)
+        identity = await self._identity(unit) if loaded.inputs else None
+        if identity is None:
+            return Keys(None, {})
+        keys = Keys(identity, await asyncio.to_thread(self._keys, unit, identity, loaded.inputs))
+        if self.run.spec.reuse:
+            find = partial(asyncio.to_thread, self._find, keys.by_item)
+            _move(await patiently(find, self.tell), loaded)
+        return keys
+
+    async def marked(self, unit: str, keys: Keys, given: list[Outcome]) -> list[Outcome]:
+        """With their keys, those that may be given again; without, when somebody else answers by now."""
+        if keys.identity is None or keys.identity != await self._identity(unit):
+            return given
+        return await asyncio.to_thread(self._marked, keys, given)
+
+    def _marked(self, keys: Keys, given: list[Outcome]) -> list[Outcome]:
+        return [replace(one, key=keys.by_item[one.item]) if self._lasts(one) else one for one in given]
+
+    async def _identity(self, unit: str) -> str | None:
+        """A service that is away is waited for, as it will be needed; one that cannot tell is not reused."""
+        try:
+            ask = partial(self.stage.identity, self.run, unit, self.asked)
+            return digest([FORM, self.stage.name, await patiently(ask, self.tell)]).hex()
+        except ProblemError:
+            return None
+
+    def _keys(self, unit: str, identity: str, inputs: dict[str, Any]) -> dict[str, bytes]:
+        content = self.stage.content
+        return {item: digest([identity, content(self.run, unit, given)]) for item, given in inputs.items()}
+
+    def _find(self, keys: dict[str, bytes]) -> Iterable[Outcome]:
+        known = self.run.store.answered(self.run.id, list(keys.values()))
+        found = [replace(known[key], item=item) for item, key in keys.items() if key in known]
+        return [one for one in found if self._lasts(one)]
+
+    def _lasts(self, outcome: Outcome) -> bool:
+        """Failures are asked for again, and what an outage left undone."""
+        return outcome.cause is None and outcome.body is not None and self.stage.lasts(self.run, outcome.body)
+
+
+def _move(known: Iterable[Outcome], loaded: Loaded) -> None:
+    for outcome in known:
+        del loaded.inputs[outcome.item]
+        loaded.outcomes.append(outcome)
+
+
+def digest(content: Any) -> bytes:
+    """Of a JSON document, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).digest()[:_KEY_BYTES]
