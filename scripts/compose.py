@@ -36,7 +36,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
             found["TORCH_INDEX_URL"] = given.get("PIP_EXTRA_INDEX_URL", "")
     if any(_is_set(given, name) for name in OUTBOUND):
         files += ["compose.outbound.yaml"] if "compose.outbound.yaml" not in files else []
-    for folder in ("var/wheels", "var/datasets"):
+    for folder in ("var/wheels", "var/datasets", "var/rubrics"):
         (ROOT / folder).mkdir(parents=True, exist_ok=True)
     return found | {"COMPOSE_FILE": ":".join(files)}
 

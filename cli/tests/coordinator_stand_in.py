@@ -151,6 +151,7 @@ class StandIn:
             text=submission.spec,
             spec=parse(submission).model_dump(mode="json"),
             services={"judge:judge": self.info()},
+            judged_on={},
             defaults=[], seeds={}, packages={}, rubrics={}, prompts={}, files={}, weights={}, models={}, reused={},
             analysis={"data": {"uri": "artifact:o", "sha256": hashlib.sha256(lines).hexdigest(), "bytes": len(lines)}},
         )  # fmt: skip
@@ -269,14 +270,15 @@ def record(index: int, better: bool = False) -> contract.ResponseRecord:
         judgments=[]
         if missing
         else [
-            contract.RecordedJudgment(
-                judge="judge", rubric="r", aspect="clarity", score=4.0 + better, rationale="Clair.", missing=None
-            ),
-            contract.RecordedJudgment(
-                judge="judge", rubric="r", aspect="depth", score=None, rationale=None, missing="unscored: no number"
-            ),
+            judgment("clarity", score=4.0 + better, rationale="Clair."),
+            judgment("depth", missing="unscored: no number"),
         ],
     )
+
+
+def judgment(aspect: str, **given: Any) -> contract.RecordedJudgment:
+    unknown = {"score": None, "stated": None, "rationale": None, "confidence": None, "repaired": False, "missing": None}
+    return contract.RecordedJudgment(judge="judge", rubric="r", aspect=aspect, **(unknown | given))
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ Yours to change is the first part, down to `score`; the rest is the contract. `p
 """
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 INFO = {
-    "contract": "judge/1.0.0",
+    "contract": "judge/1.1.0",
     "implementation": "minimal",
     "version": "1",
     "model": None,  # the name of the model that judges; null says that there is none
@@ -41,6 +41,8 @@ def score(instruction: str, response: str, language: str, reference: str | None)
 
 # --- The contract: what is asked, how it is answered. The limits are those of the OpenAPI document. ---
 
+OF_A_MODEL = {"raw_reply": None, "repair": None}  # of a judge that asks a model: its words, and whether asked twice
+OF_A_MODELS_SCORE = {"stated": None, "confidence": None}
 NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Text = Annotated[str, Field(max_length=400_000, pattern=NO_NUL)]
@@ -64,11 +66,14 @@ class Pair(Asked):
 
 class JudgmentRequest(BaseModel, extra="forbid"):
     rubric: Name
+    rubric_language: Literal["en", "response"] = "en"  # for rubrics in words
     items: Annotated[list[Item], Field(min_length=1, max_length=64)]
 
 
 class ComparisonRequest(BaseModel, extra="forbid"):
     rubric: Name
+    rubric_language: Literal["en", "response"] = "en"  # for rubrics in words
+    both_orders: bool = True
     items: Annotated[list[Pair], Field(min_length=1, max_length=64)]
 
 
@@ -77,13 +82,14 @@ app = FastAPI(title="A minimal judge", version="1.0.0")
 
 @app.post("/v1/judgments")
 def judge(request: JudgmentRequest) -> dict[str, Any]:
-    judgments = [{"id": item.id, "scores": scores(item, item.response), "raw_reply": None} for item in request.items]
-    return {"judgments": judgments} | named(request.rubric)
+    judgments = [{"id": item.id, "scores": scores(item, item.response), **OF_A_MODEL} for item in request.items]
+    return {"judgments": judgments} | named(request.rubric) | {"compat": None}
 
 
 @app.post("/v1/comparisons")
 def compare(request: ComparisonRequest) -> dict[str, Any]:
-    return {"comparisons": [comparison(pair) for pair in request.items]} | named(request.rubric)
+    comparisons = [comparison(pair) | {"orders": []} for pair in request.items]
+    return {"comparisons": comparisons, "order_effect": None} | named(request.rubric)
 
 
 def scores(item: Asked, response: str) -> list[dict[str, Any]]:
@@ -95,8 +101,8 @@ def scores(item: Asked, response: str) -> list[dict[str, Any]]:
 def entry(aspect: str, value: float | str, reason: str) -> dict[str, Any]:
     if isinstance(value, str):
         unscored = {"cause": value, "detail": reason}
-        return {"aspect": aspect, "score": None, "rationale": None, "unscored": unscored}
-    return {"aspect": aspect, "score": value, "rationale": reason, "unscored": None}
+        return {"aspect": aspect, "score": None, "rationale": None, "unscored": unscored} | OF_A_MODELS_SCORE
+    return {"aspect": aspect, "score": value, "rationale": reason, "unscored": None} | OF_A_MODELS_SCORE
 
 
 def comparison(pair: Pair) -> dict[str, Any]:
@@ -119,7 +125,8 @@ def named(rubric: str) -> dict[str, str]:
 @app.get("/v1/rubrics")
 def rubrics() -> dict[str, Any]:
     aspects = [{"name": name, "description": description} for name, description in ASPECTS.items()]
-    return {"rubrics": [{"name": RUBRIC, "version": RUBRIC_VERSION, "aspects": aspects}]}
+    rubric = {"name": RUBRIC, "version": RUBRIC_VERSION, "languages": ["en"], "compat": None}
+    return {"rubrics": [rubric | {"aspects": aspects}]}
 
 
 @app.get("/info")

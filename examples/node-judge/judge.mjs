@@ -3,11 +3,11 @@
 import { createServer } from "node:http";
 
 const INFO = {
-  contract: "judge/1.0.0", implementation: "node", version: "1", model: null, revision: null,
+  contract: "judge/1.1.0", implementation: "node", version: "1", model: null, revision: null,
   description: "Counts the sentences of a response. No model, no measure of quality.",
 };
 const RUBRIC = {
-  name: "sentences", version: "1",
+  name: "sentences", version: "1", languages: ["en"], compat: null,
   aspects: [{ name: "sentences", description: "1: none is ended. 5: four or more are." }],
 };
 const MOST_BYTES = 64 * 2 ** 20;
@@ -31,6 +31,8 @@ const LANGUAGE = text(2, 3, /^[a-z]{2,3}$/);
 const ASKED = { id: text(1, 200), instruction: text(0, 200_000), language: LANGUAGE };
 const ANSWER = text(0, 400_000);
 const OPTIONAL = { reference: (value) => value === null || ANSWER(value) };
+const LANGUAGES = { rubric_language: (value) => ["en", "response"].includes(value) }; // of rubrics in words
+const ORDERS = { both_orders: (value) => typeof value === "boolean" };
 
 /** Every fault of `value`: what is missing, unknown or not as it must be. */
 function faults(value, needed, optional, place) {
@@ -42,9 +44,9 @@ function faults(value, needed, optional, place) {
   return [...missing, ...wrong].map(([key, message]) => ({ place: `${place}.${key}`, message }));
 }
 
-function checked(body, answers) {
+function checked(body, answers, settings) {
   const list = (value) => Array.isArray(value) && value.length >= 1 && value.length <= 64;
-  let found = faults(body, { rubric: text(1, 100), items: list }, {}, "body");
+  let found = faults(body, { rubric: text(1, 100), items: list }, settings, "body");
   if (!found.length) found = body.items.flatMap((item, at) => faults(item, { ...ASKED, ...answers }, OPTIONAL, `body.items.${at}`));
   if (found.length) throw new Problem(422, "invalid-request", `${found[0].place} ${found[0].message}`, found);
   if (body.rubric !== RUBRIC.name) throw new Problem(422, "unknown-rubric", `There is no rubric ${body.rubric}; there is ${RUBRIC.name}.`);
@@ -52,21 +54,21 @@ function checked(body, answers) {
 }
 
 function judge(body) {
-  const judgments = checked(body, { response: ANSWER }).map((item) => {
-    const entry = { aspect: "sentences", score: null, rationale: null, unscored: null, ...score(item.response) };
-    return { id: item.id, scores: [entry], raw_reply: null };
+  const judgments = checked(body, { response: ANSWER }, LANGUAGES).map((item) => {
+    const empty = { score: null, stated: null, rationale: null, confidence: null, unscored: null };
+    return { id: item.id, scores: [{ aspect: "sentences", ...empty, ...score(item.response) }], raw_reply: null, repair: null };
   });
-  return { judgments, rubric: RUBRIC.name, rubric_version: RUBRIC.version };
+  return { judgments, compat: null, rubric: RUBRIC.name, rubric_version: RUBRIC.version };
 }
 
 function compare(body) {
-  const comparisons = checked(body, { response_a: ANSWER, response_b: ANSWER }).map((pair) => {
+  const comparisons = checked(body, { response_a: ANSWER, response_b: ANSWER }, { ...LANGUAGES, ...ORDERS }).map((pair) => {
     const [a, b] = [score(pair.response_a), score(pair.response_b)];
     const unscored = a.unscored ?? b.unscored ?? null;
     const verdict = unscored ? "unscored" : a.score === b.score ? "tie" : a.score > b.score ? "a" : "b";
-    return { id: pair.id, verdict, rationale: unscored ? null : `a ${a.score}, b ${b.score}`, unscored };
+    return { id: pair.id, verdict, rationale: unscored ? null : `a ${a.score}, b ${b.score}`, unscored, orders: [] };
   });
-  return { comparisons, rubric: RUBRIC.name, rubric_version: RUBRIC.version };
+  return { comparisons, order_effect: null, rubric: RUBRIC.name, rubric_version: RUBRIC.version };
 }
 
 const ok = () => ({ status: "ok" });

@@ -37,7 +37,7 @@ FORM = "rubrics: {regular: form, safety: form}"
 SCORES = "scores(item, item.response)"
 SPOILINGS = {
     "minimal": ("", ""),
-    "impostor": ('"judge/1.0.0"', '"translator/1.0.0"'),
+    "impostor": ('"judge/1.1.0"', '"translator/1.0.0"'),
     "garbage": (SCORES, "[]"),
     "sloppy": (SCORES, f"{SCORES} if item.id != '3' else []"),
 }

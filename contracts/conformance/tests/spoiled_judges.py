@@ -56,7 +56,7 @@ FAULTS = {
     ),
     "words of a model that is not named": ('"raw_reply": None', '"raw_reply": "I give it a 4."'),
     "another version every time": ("    return INFO", '    return INFO | {"version": os.urandom(4).hex()}'),
-    "another contract": ('"judge/1.0.0"', '"judge/2.0.0"'),
+    "another contract": ('"judge/1.1.0"', '"judge/2.0.0"'),
 }
 TEXT = """\
 # What the conformance kit finds

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from .analyzer import AnalysisSettings
 from .common import Identifier, Language, Request, Text
 from .generator import Decoding, ModelReference
+from .judge import RubricLanguage
 from .trainer import Hyperparameters, Method
 
 HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$")]
@@ -121,6 +122,10 @@ class JudgeChoice(Request):
         default={"regular": "just-eval-multi", "safety": "just-eval-safety"},
         min_length=1,
         description="Items of a category that is not listed are not judged, and counted as such.",
+    )
+    rubric_language: RubricLanguage = Field(
+        default=RubricLanguage.ENGLISH,
+        description="Judges are steadier with a rubric in English, also on other languages (arXiv 2605.28710).",
     )
 
 

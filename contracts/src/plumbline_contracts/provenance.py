@@ -6,6 +6,7 @@ from pydantic import Field
 
 from .common import Info, Response
 from .generator import ModelIdentity
+from .judge import Rubric
 
 
 class Default(Response):
@@ -26,6 +27,7 @@ class Manifest(Response):
     packages: dict[str, str] = Field(description="Versions of the coordinator and of what it is made of.")
     services: dict[str, Info]
     rubrics: dict[str, dict[str, list[str]]] = Field(description="Judge to rubric to its aspects.")
+    judged_on: dict[str, list[Rubric]] = Field(description="Judge to the rubrics asked for, as it described them.")
     prompts: dict[str, str] = Field(description="sha256 of every prompt file used.")
     files: dict[str, str] = Field(description="sha256 of every data file used.")
     weights: dict[str, str] = Field(description="sha256 of the weights of every arm.")

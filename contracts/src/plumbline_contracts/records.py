@@ -4,6 +4,7 @@ from pydantic import Field
 
 from .analyzer import Detection, Observation, ScoreObservation
 from .common import Response
+from .judge import Confidence
 
 
 class RecordedJudgment(Response):
@@ -11,7 +12,10 @@ class RecordedJudgment(Response):
     rubric: str
     aspect: str
     score: float | None
+    stated: str | None = Field(description='What the judge said instead, as "N/A", where `compat` made a score of it.')
     rationale: str | None
+    confidence: Confidence | None
+    repaired: bool = Field(description="The judge's first reply was unusable, and it was asked once more.")
     missing: str | None = Field(description="Cause when there is no score.")
 
 

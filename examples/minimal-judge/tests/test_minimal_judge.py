@@ -89,7 +89,7 @@ def test_a_wrong_request_is_told_with_its_place(url: str) -> None:
 
 def test_it_is_one_short_file_that_shares_no_code_with_ours() -> None:
     source = (EXAMPLE / "judge.py").read_text()
-    assert len(source.splitlines()) <= 160
+    assert len(source.splitlines()) <= 165
     nodes = list(ast.walk(ast.parse(source)))
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}

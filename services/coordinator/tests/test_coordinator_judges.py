@@ -107,13 +107,13 @@ def checked(tmp_path: Path, url: str) -> SpecCheck:
 @pytest.mark.parametrize(
     ("replaced", "told"),
     [
-        (('"judge/1.0.0"', '"translator/1.0.0"'), "answers the contract 'translator/1.0.0'; judge:judge must answer"),
-        (('"judge/1.0.0"', '"judge/2.0.0"'), "answers the contract 'judge/2.0.0'; judge:judge must answer judge/1.x"),
+        (('"judge/1.1.0"', '"translator/1.0.0"'), "answers the contract 'translator/1.0.0'; judge:judge must answer"),
+        (('"judge/1.1.0"', '"judge/2.0.0"'), "answers the contract 'judge/2.0.0'; judge:judge must answer judge/1.x"),
         (('"implementation": "minimal",', ""), "/info answered against its contract: implementation: Field required"),
-        (('"aspects": aspects}]', '"aspects": {}}]'), "contract: rubrics.0.aspects: Input should be a valid array"),
-        (('"aspects": aspects}]', '"aspects": []}]'), "the rubric 'form' must have aspects, and every one once."),
+        (('"aspects": aspects}]}', '"aspects": {}}]}'), "contract: rubrics.0.aspects: Input should be a valid array"),
+        (('"aspects": aspects}]}', '"aspects": []}]}'), "the rubric 'form' must have aspects, and every one once."),
         (('"aspects": aspects}]', '"aspects": aspects * 2}]'), "the rubric 'form' must have aspects, and every one"),
-        (('"aspects": aspects}]', '"aspects": aspects}] * 2'), "it must list at least one rubric, and every one once."),
+        (('"aspects": aspects}]}', '"aspects": aspects}] * 2}'), "it must list at least one rubric, and every one"),
         (('@app.get("/v1/rubrics")', '@app.get("/rubrics")'), "Not Found"),
         (("return INFO", 'return JSONResponse("no judge")'), "/info answered against its contract"),
     ],
@@ -176,7 +176,7 @@ SPOILED = (
             scored.pop()
         if item.id == "an aspect twice":
             scored.append(scored[0])
-        judgment = {"id": item.id, "scores": scored, "raw_reply": None}
+        judgment = {"id": item.id, "scores": scored, **OF_A_MODEL}
         yield from [judgment] * {"lost": 0, "twice": 2}.get(item.id, 1)
     yield from [None, 7, {}, {"id": []}, judgment | {"id": "never asked for"}]
 
@@ -273,7 +273,7 @@ TOLD = [(BACKEND.format(401), "default backend"), (BACKEND.format(404), "default
 
 @pytest.mark.parametrize(("instead", "told"), TOLD)
 def test_what_is_no_judge_in_mid_run_is_waited_out_like_another_judge(start: Start, instead: str, told: str) -> None:
-    minimal = {"contract": "judge/1.0.0", "implementation": "minimal", "version": "1", "description": ""}
+    minimal = {"contract": "judge/1.1.0", "implementation": "minimal", "version": "1", "description": ""}
     recorded = Info(**minimal, model=None, revision=None)
     with pytest.raises(ProblemError, match=r"not as the judge .* is judged by minimal \(no model\)") as caught:
         asked(start(("return INFO", instead)), lambda client: judges.still(client, recorded))

@@ -79,7 +79,8 @@ def test_what_is_no_cursor_of_this_list_is_refused(store: Store, cursor: str) ->
 
 
 def record(score: float | None = 3.0, missing: str | None = None, finding: Finding = Finding.ABSENT) -> ResponseRecord:
-    judgment = {"rubric": "r", "rationale": None, "missing": None if score else "unscored"}
+    unknown = {"stated": None, "rationale": None, "confidence": None, "repaired": False}
+    judgment = {"rubric": "r", "missing": None if score else "unscored", **unknown}
     return ResponseRecord(
         arm="a", language="en", item="7", category="regular", instruction="Hi", missing=missing, finish_reason="eos",
         response=None if missing else "Hello", raw_response=None, prompt_tokens=1, completion_tokens=1,

@@ -140,7 +140,7 @@ def test_an_outage_is_waited_for_once_in_a_batch(judge: str, backend: str) -> No
 
 @pytest.mark.parametrize(
     ("structured", "cause", "calls"),
-    [("auto", None, {"all": 4, "with_schema": 1}), ("off", None, {"all": 3, "with_schema": 0})],
+    [("auto", None, {"all": 5, "with_schema": 2}), ("off", None, {"all": 3, "with_schema": 0})],
 )
 def test_a_server_that_refuses_schemas_is_not_asked_for_them_again(
     start_judge: Start, backend: str, structured: str, cause: str | None, calls: dict[str, int]

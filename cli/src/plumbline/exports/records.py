@@ -27,7 +27,8 @@ _COLUMNS = {
     "flags": "VARCHAR[]",
     "detections": 'STRUCT(detector VARCHAR, finding VARCHAR, evidence VARCHAR, "start" BIGINT, "end" BIGINT, '
     "kind VARCHAR, severity VARCHAR, repetition STRUCT(onset BIGINT, period BIGINT, repeats DOUBLE))[]",
-    "judgments": "STRUCT(judge VARCHAR, rubric VARCHAR, aspect VARCHAR, score DOUBLE, rationale VARCHAR, "
+    "judgments": "STRUCT(judge VARCHAR, rubric VARCHAR, aspect VARCHAR, score DOUBLE, stated VARCHAR, "
+    "rationale VARCHAR, confidence STRUCT(expected DOUBLE, probabilities DOUBLE[], mass DOUBLE), repaired BOOLEAN, "
     "missing VARCHAR)[]",
 }
 _LONGEST_LINE_BYTES = 128 * 2**20

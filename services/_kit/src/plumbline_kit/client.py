@@ -86,7 +86,8 @@ class ServiceClient:
 
         `key` is sent as Idempotency-Key: whoever repeats the request under it gets the first answer.
         """
-        content = None if body is None else body.model_dump_json().encode()
+        # Without defaults: a server of an older minor version refuses the fields that it does not know.
+        content = None if body is None else body.model_dump_json(exclude_defaults=True).encode()
         headers = {} if key is None else {"Idempotency-Key": key}
         response = await self.send(method, path, content=content, params=query, headers=headers)
         try:

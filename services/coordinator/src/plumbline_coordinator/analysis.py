@@ -10,6 +10,8 @@ from typing import Any
 from plumbline_contracts import analyzer
 from plumbline_contracts.common import Artifact, Info
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_contracts.experiment import JudgeChoice
+from plumbline_contracts.judge import Rubric, RubricLanguage
 
 from .records import records
 from .run import Run
@@ -38,7 +40,7 @@ def _request(run: Run) -> analyzer.AnalysisRequest:
         title=run.spec.name,
         arms=[_arm(run, name) for name in (arm.name for arm in run.spec.arms)],
         languages=run.spec.languages,
-        judges=[_judge(choice.name, services[f"judge:{choice.name}"]) for choice in run.spec.judges],
+        judges=[_judge(one, services[f"judge:{one.name}"], manifest) for one in run.spec.judges],
         settings=run.spec.analysis,
         data=_observations(run),
         notes=[*([run.spec.description] if run.spec.description else []), *_notes(reused)],
@@ -72,9 +74,16 @@ def _arm(run: Run, name: str) -> analyzer.ArmLabel:
     return analyzer.ArmLabel(name=name, model=reference or arm.model, weights=kind, prompting=arm.prompting)
 
 
-def _judge(name: str, info: Info) -> analyzer.JudgeLabel:
+def _judge(choice: JudgeChoice, info: Info, manifest: dict[str, Any]) -> analyzer.JudgeLabel:
+    """Its description says on what it judged, and by which rule, if any, it scored what it could not."""
+    rubrics = [Rubric(**one) for one in manifest.get("judged_on", {}).get(choice.name, [])]
+    language = "" if choice.rubric_language is RubricLanguage.ENGLISH else ", in the language of each response"
+    said = ", ".join(_described(one) for one in rubrics)
     return analyzer.JudgeLabel(
-        name=name, implementation=info.implementation, model=info.model, description=info.description
+        name=choice.name,
+        implementation=info.implementation,
+        model=info.model,
+        description=f"{info.description} Rubrics: {said}{language}." if said else info.description,
     )
 
 
@@ -90,6 +99,11 @@ def _provenance(manifest: dict[str, Any]) -> Iterator[analyzer.Ingredient]:
         if model["weights_sha256"] is None:
             version = f"no digest is known: {model['model']}, {model['source']}"
             yield analyzer.Ingredient(kind="weights", name=arm, version=version)
+
+
+def _described(rubric: Rubric) -> str:
+    label = f' ({rubric.compat}: "N/A" counts 5.0)' if rubric.compat else ""
+    return f"{rubric.name} {rubric.version}{label}"
 
 
 def _weights(run: Run) -> dict[str, str]:

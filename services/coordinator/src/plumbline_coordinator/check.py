@@ -10,6 +10,7 @@ from plumbline_contracts import generator, translator
 from plumbline_contracts.common import Artifact, Place
 from plumbline_contracts.coordinator import PhaseName, SpecCheck, Submission
 from plumbline_contracts.experiment import ExperimentSpec
+from plumbline_contracts.judge import Rubric, RubricLanguage
 from plumbline_kit.errors import ProblemError
 
 from . import judges, recorded
@@ -216,6 +217,15 @@ async def _judge(index: int, draft: Draft, _: list[Item], text: SpecText, faults
     for category, rubric in choice.rubrics.items():
         if rubric not in have:
             faults.append(text.fault(["judges", index, "rubrics", category], _unknown("rubric", rubric, have)))
+        elif choice.rubric_language is RubricLanguage.RESPONSE:
+            _has_a_text(index, have[rubric], draft.spec.languages, text, faults)
+
+
+def _has_a_text(index: int, rubric: Rubric, languages: list[str], text: SpecText, faults: list[Place]) -> None:
+    if lacking := [one for one in languages if one not in rubric.languages]:
+        has = f"it has {', '.join(rubric.languages)}"
+        message = f"the rubric {rubric.name!r} has no text in {', '.join(lacking)}; {has}"
+        faults.append(text.fault(["judges", index, "rubric_language"], message))
 
 
 def _plan(draft: Draft, items: list[Item], warnings: list[str]) -> SpecCheck:

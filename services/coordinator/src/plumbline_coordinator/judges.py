@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plumbline_contracts.common import Info, Response
-from plumbline_contracts.judge import Judgment, JudgmentItem, JudgmentRequest, Rubrics, UnscoredCause
+from plumbline_contracts.judge import Judgment, JudgmentItem, JudgmentRequest, Rubric, Rubrics, UnscoredCause
 from plumbline_kit.client import ServiceClient, is_transient
 from plumbline_kit.errors import ProblemError
 from pydantic import ValidationError
@@ -31,13 +31,14 @@ class Answer(Response):
     rubric_version: str
 
 
-async def rubrics(client: ServiceClient) -> dict[str, list[str]]:
-    """Rubric -> its aspects; the problem `contract-broken` when no record could be made of them."""
+async def rubrics(client: ServiceClient) -> dict[str, Rubric]:
+    """Every rubric by its name; the problem `contract-broken` when no record could be made of them."""
     found = (await client.call("GET", "/v1/rubrics", Rubrics)).rubrics
-    have = {rubric.name: [aspect.name for aspect in rubric.aspects] for rubric in found}
+    have = {rubric.name: rubric for rubric in found}
     if not have or len(have) < len(found):
         raise _broken(client, "/v1/rubrics", "it must list at least one rubric, and every one once.")
-    for name, aspects in have.items():
+    for name, rubric in have.items():
+        aspects = [aspect.name for aspect in rubric.aspects]
         if not aspects or len(set(aspects)) < len(aspects):
             raise _broken(client, "/v1/rubrics", f"the rubric {name!r} must have aspects, and every one once.")
     return have

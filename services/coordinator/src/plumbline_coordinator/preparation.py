@@ -9,6 +9,7 @@ from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import JudgeChoice
 from plumbline_contracts.generator import ModelIdentity
+from plumbline_contracts.judge import Rubric
 from plumbline_kit.client import ServiceClient, is_transient
 from plumbline_kit.errors import ProblemError
 
@@ -28,20 +29,23 @@ async def prepare(run: Run, tell: Tell) -> None:
     before = await asyncio.to_thread(_recorded, run)
     asked = services_of(run)
     services = before.services | {name: await patiently(partial(info, run, name), tell) for name in asked}
-    rubrics = before.rubrics | {
-        choice.name: await patiently(partial(_aspects, run, choice), tell)
+    found = {
+        choice.name: await patiently(partial(_rubrics, run, choice), tell)
         for choice in run.spec.judges
         if f"judge:{choice.name}" in asked
     }
-    for name, aspects in rubrics.items():
-        if f"judge:{name}" in asked:
-            for rubric in aspects:
-                await patiently(partial(_probe, run, name, rubric, aspects[rubric]), tell)
+    for name, chosen in found.items():
+        for rubric in chosen:
+            await patiently(partial(_probe, run, name, rubric), tell)
     models = before.models | (await patiently(partial(_models, run), tell) if "generator" in asked else {})
     # The artifact store may be away, as a service may.
     items = await patiently(partial(asyncio.to_thread, read_items, run.spec, run.files, run.sources), tell)
     await asyncio.to_thread(run.attempt.add_items, items)
-    manifest = await patiently(partial(asyncio.to_thread, provenance.manifest, run, services, rubrics, models), tell)
+    rubrics = before.rubrics | {
+        name: {one.name: provenance.aspects(one) for one in chosen} for name, chosen in found.items()
+    }
+    made_of = partial(provenance.manifest, run, services, rubrics, before.judged_on | found, models)
+    manifest = await patiently(partial(asyncio.to_thread, made_of), tell)
     await asyncio.to_thread(run.attempt.keep, manifest=manifest.model_dump(mode="json"))
 
 
@@ -69,12 +73,13 @@ class Before:
 
     services: dict[str, Info]
     rubrics: dict[str, dict[str, list[str]]]
+    judged_on: dict[str, list[Rubric]]
     models: dict[str, ModelIdentity]
 
 
 def _recorded(run: Run) -> Before:
     if run.recorded is None:
-        return Before({}, {}, {})
+        return Before({}, {}, {}, {})
     manifest, judges = provenance.stored(run.store.get(run.recorded.source)), {one.name for one in run.spec.judges}
     services = {
         name: info
@@ -83,7 +88,8 @@ def _recorded(run: Run) -> Before:
     }
     rubrics = {name: rubrics for name, rubrics in manifest.rubrics.items() if name in judges}
     arms = {arm.name for arm in run.spec.arms}
-    return Before(services, rubrics, {arm: found for arm, found in manifest.models.items() if arm in arms})
+    judged_on = {name: chosen for name, chosen in manifest.judged_on.items() if name in judges}
+    return Before(services, rubrics, judged_on, {arm: found for arm, found in manifest.models.items() if arm in arms})
 
 
 async def _models(run: Run) -> dict[str, ModelIdentity]:
@@ -120,17 +126,17 @@ async def identified(client: ServiceClient, service: str) -> Info:
     return found
 
 
-async def _aspects(run: Run, choice: JudgeChoice) -> dict[str, list[str]]:
-    """The aspects of each rubric that is asked for; the problem `unknown-rubric` if the judge does not have it."""
+async def _rubrics(run: Run, choice: JudgeChoice) -> list[Rubric]:
+    """Each rubric that is asked for, once; the problem `unknown-rubric` if the judge does not have it."""
     async with run.client(f"judge:{choice.name}") as client:
         have = await judges.rubrics(client)
     for rubric in choice.rubrics.values():
         if rubric not in have:
             detail = f"The judge {choice.name!r} has no rubric {rubric!r}; it has {', '.join(have)}."
             raise ProblemError(422, "unknown-rubric", detail)
-    return {rubric: have[rubric] for rubric in choice.rubrics.values()}
+    return [have[rubric] for rubric in dict.fromkeys(choice.rubrics.values())]
 
 
-async def _probe(run: Run, name: str, rubric: str, aspects: list[str]) -> None:
+async def _probe(run: Run, name: str, rubric: Rubric) -> None:
     async with run.client(f"judge:{name}") as client:
-        await judges.probe(client, rubric, aspects)
+        await judges.probe(client, rubric.name, provenance.aspects(rubric))

@@ -11,6 +11,7 @@ from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import Default, Manifest
 from plumbline_contracts.experiment import DataSource, ExperimentSpec, leaves
 from plumbline_contracts.generator import ModelIdentity
+from plumbline_contracts.judge import Rubric
 
 from .run import Run
 from .stages.train import used_trainings
@@ -22,6 +23,7 @@ def manifest(
     run: Run,
     services: dict[str, Info],
     rubrics: dict[str, dict[str, list[str]]],
+    judged_on: dict[str, list[Rubric]],
     models: dict[str, ModelIdentity],
 ) -> Manifest:
     spec, row = run.spec, run.store.get(run.id)
@@ -37,6 +39,7 @@ def manifest(
         packages=packages(),
         services=services,
         rubrics=rubrics,
+        judged_on=judged_on,
         prompts=run.prompting.digests(),
         files={name: run.sources.sha256(source, run.files) for name, source in sources.items()},
         weights={},
@@ -46,13 +49,17 @@ def manifest(
     )
 
 
+def aspects(rubric: Rubric) -> list[str]:
+    return [aspect.name for aspect in rubric.aspects]
+
+
 def stored(row: Any) -> Manifest:
     """The manifest of an experiment, also one that is not prepared yet or that an older coordinator prepared."""
     known = row.manifest or {"services": {}, "rubrics": {}, "prompts": {}, "files": {}, "weights": {}}
     spec = ExperimentSpec.model_validate(row.resolved)
     later: dict[str, Any] = {"defaults": defaults(row.spec, row.resolved), "seeds": seeds(spec), "packages": {}}
     given = {"source": row.source, "text": row.spec, "spec": row.resolved, "analysis": None}
-    given |= {"models": {}, "reused": {}}
+    given |= {"models": {}, "reused": {}, "judged_on": {}}
     return Manifest.model_validate(given | later | known)
 
 

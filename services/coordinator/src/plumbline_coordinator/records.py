@@ -90,17 +90,17 @@ class _Page:
         if outcome.body is None:
             cause = f"no response: {response.cause}" if response.body is None else outcome.cause
             for aspect in self.run.manifest["rubrics"][judge][rubric]:
-                yield _recorded(judge, rubric, aspect, None, None, cause)
+                yield _recorded(judge, rubric, {"aspect": aspect}, cause, False)
             return
+        repaired = outcome.body.get("repair") is not None
         for score in outcome.body["scores"]:
             unscored: dict[str, Any] | None = score["unscored"]
-            missing = unscored["cause"] if unscored else None
-            yield _recorded(judge, outcome.body["rubric"], score["aspect"], score["score"], score["rationale"], missing)
+            yield _recorded(judge, outcome.body["rubric"], score, unscored["cause"] if unscored else None, repaired)
 
 
-def _recorded(
-    judge: str, rubric: str, aspect: str, score: float | None, rationale: str | None, missing: str | None
-) -> RecordedJudgment:
+def _recorded(judge: str, rubric: str, score: dict[str, Any], missing: str | None, repaired: bool) -> RecordedJudgment:
+    """`score` may be as judges answered before contract 1.1.0, or say no more than the aspect."""
+    given = {name: score.get(name) for name in ("score", "stated", "rationale", "confidence")}
     return RecordedJudgment(
-        judge=judge, rubric=rubric, aspect=aspect, score=score, rationale=rationale, missing=missing
+        judge=judge, rubric=rubric, aspect=score["aspect"], missing=missing, repaired=repaired, **given
     )

@@ -1,5 +1,6 @@
 """Run the judge: settings -> implementation -> service."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,24 +8,31 @@ from plumbline_contracts import judge as contract
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 
-from .openai import OpenAIJudge
+from .completions import OpenAIServer
+from .model_judge import ModelJudge
+from .rubrics import Rubrics
 from .rules import RulesJudge
 from .settings import Settings
 
 
 def main() -> None:
     config = settings.load(Settings)
+    try:
+        rubrics = Rubrics(config.rubrics_dir)
+    except ValueError as error:
+        print(f"setting JUDGE_RUBRICS_DIR: {error}", file=sys.stderr)
+        sys.exit(2)
 
     @asynccontextmanager
     async def load() -> AsyncIterator[Service]:
         if config.implementation == "rules":
             yield RulesJudge()
             return
-        judge = OpenAIJudge(config)
+        backend = OpenAIServer(config)
         try:
-            yield judge
+            yield ModelJudge(backend, rubrics, config)
         finally:
-            await judge.close()
+            await backend.close()
 
     app.serve(contract, load, config)
 

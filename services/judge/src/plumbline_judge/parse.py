@@ -7,16 +7,18 @@ off (`"score": 1` of an unwritten 1.5 becomes a score), reads `4 or 5` as 4, and
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from plumbline_contracts.judge import AspectScore, Unscored, UnscoredCause, Verdict
 
-from . import refusals
+from . import confidence, refusals
+from .backend import Token
 from .verdicts import scored, unscored
 
 _THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _NOT_APPLICABLE = {"n/a", "na", "n.a.", "not applicable"}
 _NUMBER = re.compile(r"([-+]?\d+(?:\.\d+)?)(?:\s*/\s*(\d+))?")
+_DRESS = re.compile(r"[\s\\\"'`]+")
 _RATIONALES = ("rationale", "reason")  # just-eval's own prompt asks for a `reason`
 _EXCERPT = 200
 
@@ -29,53 +31,81 @@ class Unusable(Exception):
         self.unscored = Unscored(cause=cause, detail=detail)
 
 
-def scores(reply: str, aspects: Sequence[str]) -> list[AspectScore]:
-    """One entry per aspect, in order; never raises."""
+class Found(NamedTuple):
+    """A JSON object of a reply, its names in lower case, and where its text stands."""
+
+    object: dict[str, Any]
+    start: int
+    end: int
+
+
+def scores(reply: str, aspects: Sequence[str], material: str = "", tokens: Sequence[Token] = ()) -> list[AspectScore]:
+    """One entry per aspect, in order; never raises. What is copied from the `material` is no verdict."""
     try:
-        verdict = _verdict(reply, aspects)
+        verdict = _verdict(reply, [aspect.casefold() for aspect in aspects], material)
     except Unusable as error:
         return [unscored(aspect, error.unscored.cause, error.unscored.detail) for aspect in aspects]
-    return [_score(aspect, verdict.get(aspect)) for aspect in aspects]
+    found = [_score(aspect, verdict.object.get(aspect.casefold())) for aspect in aspects]
+    return [one if one.score is None else _sure(one, reply, verdict.start, tokens) for one in found]
 
 
-def preference(reply: str) -> tuple[Verdict, str | None]:
+def _sure(one: AspectScore, reply: str, start: int, tokens: Sequence[Token]) -> AspectScore:
+    assert one.score is not None
+    how_sure = confidence.of_score(reply, start, one.aspect, one.score, tokens)
+    return one if how_sure is None else one.model_copy(update={"confidence": how_sure})
+
+
+def preference(reply: str, material: str = "") -> tuple[Verdict, str | None]:
     """The verdict on the response shown first (A) and second (B), and the rationale; raises Unusable."""
-    verdict = _verdict(reply, ["verdict"])
+    verdict = _verdict(reply, ["verdict"], material).object
     said = str(verdict["verdict"]).strip().casefold()
     if said not in {"1", "2", "tie"}:
         raise Unusable(UnscoredCause.UNPARSABLE_REPLY, f"the verdict is {said[:_EXCERPT]!r}, none of 1, 2, tie")
     return {"1": Verdict.A, "2": Verdict.B, "tie": Verdict.TIE}[said], _rationale(verdict)
 
 
-def _verdict(reply: str, wanted: Sequence[str]) -> dict[str, Any]:
-    """The one JSON object of the reply that has any of the wanted names; its keys in lower case."""
-    text = _THOUGHTS.sub("", reply).strip()
-    if not text:
+def _verdict(reply: str, wanted: Sequence[str], material: str) -> Found:
+    """The one JSON object of the reply that has any of the wanted names."""
+    thoughts = _THOUGHTS.match(reply)
+    start = thoughts.end() if thoughts else 0
+    if not (text := reply[start:].strip()):
         raise Unusable(UnscoredCause.EMPTY_REPLY, "the reply is empty")
-    objects, fault = _objects(text)
-    found = [verdict for verdict in objects if verdict.keys() & set(wanted)]
-    if found and all(verdict == found[0] for verdict in found):
+    objects, fault = _objects(reply, start)
+    verdicts = [one for one in objects if one.object.keys() & set(wanted)]
+    found = [one for one in verdicts if not _is_copied(reply[one.start : one.end], material)]
+    if found and all(one.object == found[0].object for one in found):
         return found[0]
     if found:
         raise Unusable(UnscoredCause.UNPARSABLE_REPLY, f"the reply holds {len(found)} different verdicts")
     if fault is not None:
         raise fault
+    if verdicts:
+        raise Unusable(UnscoredCause.UNPARSABLE_REPLY, "the only verdict in the reply is copied from the material")
     if refusals.find(text) is not None:
         raise Unusable(UnscoredCause.BACKEND_REFUSED, f"the reply is a refusal: {text[:_EXCERPT]!r}")
     raise Unusable(UnscoredCause.UNPARSABLE_REPLY, f"no JSON object with {', '.join(wanted)}: {text[:_EXCERPT]!r}")
 
 
-def _objects(text: str) -> tuple[list[dict[str, Any]], Unusable | None]:
-    """Every JSON object in the text, outermost ones only, and what was wrong with the first that is none."""
-    found: list[dict[str, Any]] = []
-    start = text.find("{")
+def _is_copied(verdict: str, material: str) -> bool:
+    """Whether the material says the same, whatever the quotes, escapes and spaces."""
+    return bool(material) and _bare(verdict) in _bare(material)
+
+
+def _bare(text: str) -> str:
+    return _DRESS.sub("", text).casefold()
+
+
+def _objects(text: str, start: int) -> tuple[list[Found], Unusable | None]:
+    """Every JSON object from `start` on, outermost ones only, and what was wrong with the first that is none."""
+    found: list[Found] = []
+    start = text.find("{", start)
     while start >= 0:
         try:
             value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
             # Nothing after a broken object is read: its inside could pass for a verdict.
             return found, _fault(text, start, error)
-        found.append(value)
+        found.append(Found(value, start, end))
         start = text.find("{", end)
     return found, None
 

@@ -1,138 +1,87 @@
-"""The rubrics of a judge model: read from the data files beside this module, rendered into chat messages."""
+"""The rubrics that can be asked for: Plumbline's own, those of a folder of the user's, one given in a request."""
 
-import hashlib
-import json
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from importlib import resources
-from string import Template
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import yaml
-from openai.types.chat import ChatCompletionMessageParam
-from plumbline_contracts import judge as contract
-from pydantic import BaseModel, ConfigDict, Field
+from plumbline_contracts.judge import Compat, RubricDefinition, RubricLanguage
+from plumbline_kit.errors import ProblemError
+from pydantic import ValidationError
 
-FILES = ("just-eval-multi.yaml", "just-eval-safety.yaml")
-SCORES = ("1", "2", "3", "4", "5", "N/A")
-VERDICTS = ("1", "2", "tie")
-Messages = list[ChatCompletionMessageParam]
+from .rubric import Rubric
 
-
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+_OURS = ("just-eval-multi", "just-eval-safety", "critical-errors")
+_AS_PUBLISHED = {"just-eval-multi": "just-eval-multi-2024", "just-eval-safety": "just-eval-safety-2024"}
 
 
-class Aspect(_Data):
-    asks: str
-    scale: dict[int, str]
+class Rubrics:
+    def __init__(self, folder: Path | None = None) -> None:
+        """Raises ValueError that names the file and the fault."""
+        self.by_name: dict[str, Rubric] = {}
+        for place, definition in [*_ours(), *_theirs(folder)]:
+            if definition.name in self.by_name:
+                raise ValueError(f"{place}: there is a rubric {definition.name!r} already; give it another name")
+            self.by_name[definition.name] = Rubric(definition)
+        self._translated = {
+            name: replace(rubric, language=RubricLanguage.RESPONSE) for name, rubric in self.by_name.items()
+        }
 
-    def text(self) -> str:
-        return " ".join([self.asks, *(f"{score}: {meaning}" for score, meaning in self.scale.items())])
-
-
-class Prompts(_Data):
-    system: str
-    user: str
-    compare_system: str
-    compare_user: str
-
-
-class Rubric(_Data):
-    name: str
-    version: str = Field(description="Of the rubric's own text.")
-    prompts: Prompts
-    aspects: dict[str, Aspect]
-
-    @cached_property
-    def identity(self) -> str:
-        """The version, and a digest of every word that a judge model is told: two equal ones asked the same."""
-        return f"{self.version}+{hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]}"
-
-    def described(self) -> contract.Rubric:
-        aspects = [contract.Aspect(name=name, description=aspect.text()) for name, aspect in self.aspects.items()]
-        return contract.Rubric(name=self.name, version=self.identity, aspects=aspects)
-
-    def ask(self, item: contract.JudgmentItem) -> Messages:
-        return self._messages(
-            self.prompts.system,
-            self.prompts.user,
-            item.reference,
-            language=item.language,
-            instruction=item.instruction,
-            response=item.response,
-        )
-
-    def ask_both(self, item: contract.ComparisonItem, first: str, second: str) -> Messages:
-        return self._messages(
-            self.prompts.compare_system,
-            self.prompts.compare_user,
-            item.reference,
-            language=item.language,
-            instruction=item.instruction,
-            first=first,
-            second=second,
-        )
-
-    def _messages(self, system: str, user: str, reference: str | None, **material: str) -> Messages:
-        told = Template(system).substitute(rubric=self._scales(), form=self._form())
-        # The code must be unknown to whoever wrote the material, which cannot contain its own digest; and the same
-        # item must be asked in the same words each time, so it is not drawn at random.
-        boundary = hashlib.sha256(json.dumps([material, reference]).encode()).hexdigest()[:16]
-        asked = Template(user).substitute(
-            material, boundary=boundary, aspects=", ".join(self.aspects), reference=_reference(boundary, reference)
-        )
-        return [{"role": "system", "content": told}, {"role": "user", "content": asked}]
-
-    def _scales(self) -> str:
-        return "\n".join(f"- {name}: {aspect.text()}" for name, aspect in self.aspects.items())
-
-    def _form(self) -> str:
-        return json.dumps({name: {"rationale": "...", "score": "1 to 5"} for name in self.aspects})
-
-    def judgment_schema(self) -> dict[str, Any]:
-        """The JSON schema of a reply. The rationale stands before the score, so it is written before it."""
-        return _closed({name: _closed({"rationale": _TEXT, "score": _one_of(SCORES)}) for name in self.aspects})
-
-    def comparison_schema(self) -> dict[str, Any]:
-        return _closed({"rationale": _TEXT, "verdict": _one_of(VERDICTS)})
+    def choose(self, chosen: str | RubricDefinition, language: RubricLanguage, languages: Iterable[str]) -> Rubric:
+        """The rubric for items in these languages; the problem `unknown-rubric` or `rubric-language`."""
+        if isinstance(chosen, RubricDefinition):
+            rubric = Rubric(chosen, language)
+        elif chosen in self.by_name:
+            rubric = (self._translated if language is RubricLanguage.RESPONSE else self.by_name)[chosen]
+        else:
+            there_is = ", ".join(self.by_name)
+            raise ProblemError(422, "unknown-rubric", f"There is no rubric {chosen!r} here; there is {there_is}.")
+        lacking = sorted({rubric.told_in(one) for one in languages} - set(rubric.languages))
+        if lacking:
+            has = f"it has {', '.join(rubric.languages)}; rubric_language `en` needs no other"
+            detail = f"The rubric {rubric.name!r} has no text in {', '.join(lacking)}; {has}."
+            raise ProblemError(422, "rubric-language", detail)
+        return rubric
 
 
-_TEXT = {"type": "string"}
+def _ours() -> Iterator[tuple[str, RubricDefinition]]:
+    for name in _OURS:
+        definition = _read(resources.files(__package__) / "rubrics" / f"{name}.yaml")
+        yield name, definition
+        if name in _AS_PUBLISHED:
+            compat = {"name": _AS_PUBLISHED[name], "compat": Compat.JUST_EVAL_2024}
+            yield name, definition.model_copy(update=compat)
 
 
-def _one_of(words: tuple[str, ...]) -> dict[str, Any]:
-    return {"type": "string", "enum": list(words)}
+def _theirs(folder: Path | None) -> Iterator[tuple[str, RubricDefinition]]:
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}")
+    for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        yield file.name, _read(file)
 
 
-def _closed(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+def _read(file: Traversable) -> RubricDefinition:
+    try:
+        return RubricDefinition.model_validate(_with_text_keys(yaml.safe_load(file.read_text(encoding="utf-8"))))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise ValueError(f"{file.name}: {place + ': ' if place else ''}{fault['msg']}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file.name}: it cannot be read as YAML: {error}") from error
 
 
-def _reference(boundary: str, reference: str | None) -> str:
-    if reference is None:
-        return ""
-    return f"For orientation, a response known to be good:\n\n[{boundary} reference]\n{reference}\n[{boundary} end]\n"
-
-
-def load() -> dict[str, Rubric]:
-    """Every rubric by name."""
-    rubrics = [_read(name) for name in FILES]
-    return {rubric.name: rubric for rubric in rubrics}
-
-
-def _read(name: str) -> Rubric:
-    data = _yaml(name)
-    return Rubric.model_validate({**data, "prompts": _yaml(data["prompts"])})
-
-
-def _yaml(name: str) -> dict[str, Any]:
-    folder = resources.files(__package__) / "rubrics"
-    content = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
-    return content
+def _with_text_keys(node: Any) -> Any:
+    """YAML reads the 1 of a scale as a number and the language `no` as false; the contract has names."""
+    if isinstance(node, dict):
+        names = {True: "yes", False: "no"}
+        return {
+            names.get(key, str(key)) if isinstance(key, bool) else str(key): _with_text_keys(value)
+            for key, value in node.items()
+        }
+    return [_with_text_keys(each) for each in node] if isinstance(node, list) else node

@@ -1,5 +1,6 @@
 """Settings of the judge."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from plumbline_contracts import judge
@@ -25,10 +26,18 @@ class Settings(ServiceSettings):
     concurrency: int = Field(default=8, ge=1, le=256, description="Calls to the judge model at a time.")
     timeout_seconds: float = Field(default=120.0, gt=0, description="For one reply.")
     retries: int = Field(default=3, ge=0, le=10, description="After a call that failed for a passing reason.")
-    structured: Literal["auto", "json_schema", "off"] = Field(
-        default="auto",
-        description="Constrain replies by a JSON schema; `auto` does without where the server refuses it.",
+    api: Literal["chat", "completions"] = Field(
+        default="chat", description="`completions` for a server or model without a chat template."
     )
+    structured: Literal["auto", "json_schema", "structured_outputs", "off"] = Field(
+        default="auto",
+        description="Constrain replies by a JSON schema, the second in vLLM's own words; `auto` tries both, then none.",
+    )
+    top_logprobs: int = Field(
+        default=10, ge=0, le=20, description="Likely tokens asked for, from which confidence is read; 0 for none."
+    )
+    repair: bool = Field(default=True, description="Show the model an unusable reply's error, and ask once more.")
+    rubrics_dir: Path | None = Field(default=None, description="Folder of rubrics of your own, one YAML file each.")
 
     @model_validator(mode="after")
     def _backend_of_openai(self) -> Self:

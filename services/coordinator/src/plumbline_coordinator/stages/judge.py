@@ -6,6 +6,7 @@ from typing import Any
 from plumbline_contracts import judge
 from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_contracts.experiment import JudgeChoice
 from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
@@ -60,10 +61,11 @@ class JudgeStage:
 
     async def identity(self, run: Run, unit: str, asked: Asked) -> Any:
         """Every version of a judge is another one: which of its changes change scores, nobody can tell."""
-        service, name = self.service(unit), self._rubric(run, unit)
+        service, choice = self.service(unit), self._choice(run, unit)
+        name = choice.rubrics[unit.split("/")[1]]
         rubrics = await asked(service, "/v1/rubrics", judge.Rubrics)
         versions = [rubric.version for rubric in rubrics.rubrics if rubric.name == name]
-        return [who(await asked(service, "/info", Info)), name, versions]
+        return [who(await asked(service, "/info", Info)), name, versions, choice.rubric_language]
 
     def content(self, run: Run, unit: str, input: judge.JudgmentItem) -> Any:
         return without_id(input)
@@ -73,26 +75,26 @@ class JudgeStage:
         unscored = [score["unscored"] for score in body["scores"] if score["unscored"]]
         return all(one["cause"] not in _OUTAGES for one in unscored)
 
-    def _rubric(self, run: Run, unit: str) -> str:
-        name, category, _, _ = unit.split("/")
-        return next(choice.rubrics[category] for choice in run.spec.judges if choice.name == name)
+    def _choice(self, run: Run, unit: str) -> JudgeChoice:
+        return next(choice for choice in run.spec.judges if choice.name == unit.split("/")[0])
 
 
 class _Judging:
     def __init__(self, run: Run, client: ServiceClient) -> None:
         self.client, self.manifest = client, run.manifest
-        self.choices = {choice.name: choice.rubrics for choice in run.spec.judges}
+        self.choices = {choice.name: choice for choice in run.spec.judges}
         self._witness: judges.Witness | None = None
 
     async def ask(self, unit: str, items: Sequence[judge.JudgmentItem]) -> list[Outcome]:
         name, category, _, _ = unit.split("/")
-        rubric = self.choices[name][category]
+        choice = self.choices[name]
+        rubric = choice.rubrics[category]
         aspects = self.manifest["rubrics"][name][rubric]
         if self._witness is None:
             recorded = Info(**self.manifest["services"][f"judge:{name}"])
             self._witness = judges.Witness(self.client, recorded)
             await self._witness.still()  # it may have been replaced since it was looked at
-        request = judge.JudgmentRequest(rubric=rubric, items=list(items))
+        request = judge.JudgmentRequest(rubric=rubric, rubric_language=choice.rubric_language, items=list(items))
         try:
             outcomes = await judges.ask(self.client, request, aspects)
         except ProblemError:
