@@ -108,3 +108,17 @@ def test_the_caller_knows_better(item) -> None:
     assert code.detect(item(PYTHON, "Dans quelle langue ?", asks_for_code=False)).finding == Finding.FOUND
     # Told that no code was asked for, the words of the instruction no longer count.
     assert code.detect(item(PYTHON, "Is Python a snake?", asks_for_code=False)).finding == Finding.FOUND
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "severity"),
+    [
+        (PYTHON, "code", "critical"),
+        (HTML, "markup", "critical"),
+        ("\\documentclass{article}\n\\begin{document}\nHi.\n\\end{document}", "latex", "critical"),
+        ("A long answer in words. " * 20 + "\n```python\nprint(1)\n```", "code", "major"),
+    ],
+)
+def test_kinds_and_severity(item, response, kind, severity) -> None:
+    verdict = code.detect(item(response))
+    assert (verdict.kind, verdict.severity) == (kind, severity)

@@ -1,6 +1,6 @@
 import pytest
 from plumbline_analyzer import detectors
-from plumbline_analyzer.detectors import empty, refusal, repeated, truncated
+from plumbline_analyzer.detectors import empty, loop, refusal, repeated, truncated
 from plumbline_contracts.analyzer import DetectionItem, Detector, Finding, Severity
 
 
@@ -25,6 +25,14 @@ def test_truncated(item, finish_reason, finding) -> None:
     assert verdict.finding == finding
     if finding == Finding.FOUND:
         assert (verdict.start, verdict.end) == (380, 500)
+
+
+def test_a_mark_of_truncation_is_the_limit_and_no_part_of_a_loop(item) -> None:
+    response = "Here is the number you asked for: 1" + "0" * 500 + " ... (truncated)"
+    assert truncated.detect(item(response)).finding == Finding.FOUND
+    assert truncated.detect(item(response, finish_reason="stop")).finding == Finding.ABSENT
+    verdict = loop.detect(item(response))
+    assert (verdict.finding, verdict.kind, verdict.end) == (Finding.FOUND, "exact", response.index(" ... ("))
 
 
 def test_one_answer_per_detector_in_the_contract_s_order(item, identifier) -> None:

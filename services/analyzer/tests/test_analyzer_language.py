@@ -107,3 +107,21 @@ def test_a_language_out_of_the_set_is_undecided(item, identifier) -> None:
 def test_an_unknown_language_stops_the_start() -> None:
     with pytest.raises(ValueError, match=r"ANALYZER_LANGUAGES.*xx"):
         LanguageIdentifier(["en", "xx"])
+
+
+def test_where_it_switches(item, identifier) -> None:
+    response = f"{FRENCH}\n{FRENCH}\n{ENGLISH} {ENGLISH}\n{ENGLISH}"
+    verdict = language.detect(item(response, language="fr"), identifier)
+    assert (verdict.finding, verdict.kind, verdict.end) == (Finding.FOUND, "switch", len(response))
+    assert verdict.start == response.index(ENGLISH)
+
+
+def test_a_switch_within_a_line(item, identifier) -> None:
+    verdict = language.detect(item(f"{SPANISH} {ENGLISH}", language="es"), identifier)
+    assert (verdict.kind, verdict.start) == ("switch", len(SPANISH) + 1)
+
+
+def test_an_answer_as_json_has_a_language(item, identifier) -> None:
+    response = '{\n  "topic": "Opening hours of the town library",\n  "summary": "' + ENGLISH + '"\n}'
+    assert language.detect(item(response, language="fr"), identifier).finding == Finding.FOUND
+    assert language.detect(item(response, language="en"), identifier).finding == Finding.ABSENT

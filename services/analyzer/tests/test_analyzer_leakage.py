@@ -79,3 +79,13 @@ def test_a_quotation_of_the_instruction_is_no_leak(item) -> None:
 def test_the_opening_of_a_demonstrated_refusal_is_no_leak(item) -> None:
     refusal = "I'm sorry, but I can't help with that, and I won't."
     assert leakage.detect(item(refusal.replace("'", "\u2019"), prefix=refusal)).finding == Finding.ABSENT
+
+
+TURNS = "\n\nQ: And Spain?\nA: Madrid."
+
+
+def test_a_new_query_with_its_answer(item) -> None:
+    verdict = leakage.detect(item(f"Paris.{TURNS}", "Name a capital."))
+    assert (verdict.finding, verdict.kind) == (Finding.FOUND, "new_query")
+    for instruction in ("Write a quiz about capitals.", "Écris un entretien.", "Escribe preguntas y respuestas."):
+        assert leakage.detect(item(f"Paris.{TURNS}", instruction)).finding == Finding.ABSENT

@@ -100,3 +100,37 @@ def test_endless_punctuation_is_a_loop(item) -> None:
 def test_repetition_that_was_asked_for_is_no_loop(item, instruction, language) -> None:
     verdict = loop.detect(item("I will not be late. " * 100, instruction, language))
     assert verdict.finding == Finding.NOT_APPLICABLE
+
+
+def test_a_counter_is_a_near_loop(item) -> None:
+    text = INTRODUCTION + "\n" + "\n".join(f"{n}. The cat sat on the mat and looked at me." for n in range(95, 107))
+    verdict = loop.detect(item(text, finish_reason="length"))
+    assert (verdict.finding, verdict.kind) == (Finding.FOUND, "near")
+    assert text[verdict.start :].lstrip("\n").startswith("95.")
+    assert verdict.repetition.repeats == pytest.approx(12, abs=0.5)
+    assert loop.detect(item(text[:200])).finding == Finding.ABSENT
+
+
+def test_reworded_sentences_are_a_near_loop(item) -> None:
+    names = ["red", "blue", "green", "old", "new", "tall"] * 2
+    text = INTRODUCTION + " ".join(f"The {name} house is the finest house in the whole town." for name in names)
+    verdict = loop.detect(item(text, finish_reason="length"))
+    assert (verdict.finding, verdict.kind, verdict.start) == (Finding.FOUND, "near", len(INTRODUCTION))
+
+
+@pytest.mark.parametrize("joint", [", ", "\n- "])
+def test_a_list_that_comes_back_is_a_loop(item, joint) -> None:
+    items = ["oak", "elm", "ash", "fir", "beech", "oak", "ash"] * 9 + ["elm", "elm", "fir"]
+    text = f"Trees of the town:\n- {joint.join(items)}"
+    verdict = loop.detect(item(text, finish_reason="length", instruction="Name some trees."))
+    assert verdict.finding == Finding.FOUND
+    every = joint.join(f"tree{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(40))
+    assert loop.detect(item(every, finish_reason="length")).finding == Finding.ABSENT
+
+
+def test_what_was_asked_for_is_no_loop(item) -> None:
+    refrain = item(REFRAIN * 5, "Write a song about a river.")
+    assert loop.detect(refrain).finding == Finding.NOT_APPLICABLE
+    assert loop.detect(item(REFRAIN * 5, "Write a song.", finish_reason="length")).finding == Finding.FOUND
+    lines = "\n".join(f"{n}. He saw her, and she saw him too." for n in range(1, 21))
+    assert loop.detect(item(lines, "Write 20 very short stories.")).finding == Finding.NOT_APPLICABLE

@@ -5,6 +5,7 @@ from plumbline_contracts.periodicity import LoopRule, periodic_suffix
 
 from .intent import asks_for_as_many, asks_for_repetition, asks_for_verse
 from .near_loop import LIMITS, Near, counter, items, reworded
+from .truncated import finish_reason, without_mark
 from .verdict import ABSENT, NOT_APPLICABLE, Verdict, found
 
 # A model that ran into its token limit while repeating is looping after few repeats. One that ended by itself may have
@@ -17,20 +18,28 @@ _REFRAIN = 12  # a song that ended may repeat its refrain as often
 
 
 def detect(item: DetectionItem) -> Verdict:
+    reason = finish_reason(item)
     # Blanks that ran into a limit are what the model would have gone on with; otherwise they are the end of a line.
-    text = item.response if item.finish_reason in LIMITS else item.response.rstrip()
-    near = find(text, item.finish_reason)
+    text = without_mark(item.response) if reason in LIMITS else item.response.rstrip()
+    near = find(text, reason)
     if near is None:
         return ABSENT
-    refrain = item.finish_reason not in LIMITS and near.repetition.repeats < _REFRAIN
-    if asks_for_repetition(item.instruction) or (refrain and asks_for_verse(item.instruction)):
-        return NOT_APPLICABLE
     kind, repetition = near
-    if kind != "exact" and item.finish_reason not in LIMITS and asks_for_as_many(item.instruction, repetition.repeats):
+    if _was_asked_for(item.instruction, reason in LIMITS, kind, repetition.repeats):
         return NOT_APPLICABLE
     unit = text[repetition.onset : repetition.onset + repetition.period]
     severity = Severity.CRITICAL if 2 * repetition.onset < len(text) else Severity.MAJOR
     return found(f"{repetition.repeats:g} times: {unit}", repetition.onset, len(text), severity, kind, repetition)
+
+
+def _was_asked_for(instruction: str, at_limit: bool, kind: str, repeats: float) -> bool:
+    """Repetition as such; or, where the model ended by itself, the refrain of a song, or that many like items."""
+    if asks_for_repetition(instruction):
+        return True
+    if at_limit:
+        return False
+    refrain = repeats < _REFRAIN and asks_for_verse(instruction)
+    return refrain or (kind != "exact" and asks_for_as_many(instruction, repeats))
 
 
 def find(text: str, finish_reason: str | None) -> Near | None:
