@@ -114,7 +114,7 @@ def test_a_report_and_its_folder_without_any_service(plumbline, tmp_path) -> Non
     with (folder / "tables" / "means.csv").open() as file:
         assert [row["mean"] for row in csv.DictReader(file)] == ["2.5", str(dpo_mean["mean"])]
     assert "\\toprule" in (folder / "tables" / "paper-scores-1.tex").read_text()
-    assert (folder / "figures" / "scores-gpt-4-en.pdf").read_bytes().startswith(b"%PDF")
+    assert (folder / "figures" / "scores-1-gpt-4-en.pdf").read_bytes().startswith(b"%PDF")
     again = plumbline("analyze", base, "--folder", "first")
     assert (again.code, "name a new one by --folder" in again.err) == (2, True)
 

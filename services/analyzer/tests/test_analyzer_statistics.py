@@ -26,36 +26,36 @@ def dice() -> np.random.Generator:
 def test_the_bootstrap_is_scipys(dice) -> None:
     values = dice.integers(1, 6, (60, 5)).astype(float)
     values[dice.random(values.shape) < 0.1] = np.nan
-    found = Bootstrap(2000, 5, 0.95).means(values)
+    found, _ = Bootstrap(2000, 5, 0.95).means(values[:, None])
     for column in range(5):
         expected = stats.bootstrap(
             (values[:, column],), np.nanmean, n_resamples=2000, method="BCa", rng=np.random.default_rng(5)
         ).confidence_interval
-        assert (found.low[column], found.high[column]) == pytest.approx((expected.low, expected.high), abs=1e-9)
+        assert (found.low[0, column], found.high[0, column]) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_resamples_that_do_not_fit_at_once_are_the_same(dice, monkeypatch) -> None:
     values = dice.integers(1, 6, (50, 3)).astype(float)
-    whole = Bootstrap(1000, 1, 0.9).means(values)
+    whole = Bootstrap(1000, 1, 0.9).means(values[:, None])[0]
     monkeypatch.setattr("plumbline_analyzer.statistics.bootstrap._HELD", 7 * 50)
-    assert np.array_equal(Bootstrap(1000, 1, 0.9).means(values), whole)
+    assert np.array_equal(Bootstrap(1000, 1, 0.9).means(values[:, None])[0], whole)
 
 
 def test_what_a_sample_cannot_say_about_itself() -> None:
     bootstrap = Bootstrap(200, 0, 0.95)
-    low, high = bootstrap.means(np.array([[4.0, np.nan, np.nan], [4.0, 3.0, np.nan]]))
+    ((low,), (high,)), _ = bootstrap.means(np.array([[[4.0, np.nan, np.nan]], [[4.0, 3.0, np.nan]]]))
     assert (low[0], high[0]) == (4, 4)  # the same everywhere is evidence
     assert np.isnan([low[1], low[2], high[1], high[2]]).all()
-    assert np.isnan(bootstrap.means(np.array([[4.0]])).low).all()
+    assert np.isnan(bootstrap.means(np.array([[[4.0]]]))[0].low).all()
 
 
 def test_leading_is_how_often_a_mean_is_largest(dice) -> None:
     values = np.column_stack([dice.normal(3, 1, 80), dice.normal(4, 1, 80), dice.normal(3, 1, 80)])
-    leads = Bootstrap(500, 0, 0.95).leads(values)
+    _, (leads,) = Bootstrap(500, 0, 0.95).means(values[:, None])
     assert leads.sum() == pytest.approx(1)
     assert leads[1] > 0.99
     same = np.tile(dice.normal(3, 1, (80, 1)), 2)
-    assert Bootstrap(500, 0, 0.95).leads(same) == pytest.approx([0.5, 0.5])
+    assert Bootstrap(500, 0, 0.95).means(same[:, None])[1][0] == pytest.approx([0.5, 0.5])
 
 
 @pytest.mark.parametrize("step", [1, 0.5, 1 / 3])

@@ -108,13 +108,15 @@ def family(table: Table, measures: Sequence[Measure], bootstrap: Bootstrap, view
     languages: list[int | None] = [*range(len(table.languages))]
     if len(languages) > 1:
         languages.append(None)
-    cells, parts, refused = [], [], []
+    cells, refused, parts = [], [], []
     for place, measure in enumerate(measures):
-        for language in languages:
+        sides = view(table, measure)
+        sums = [_paired(measure, sides, language, chosen) for language in languages]
+        found = together(sums, bootstrap)
+        for language, tests in zip(languages, found, strict=True):
             cells += [Cell(place, language, pair) for pair in chosen]
-            sides = view(table, measure)
-            parts.append(_tests(measure, sides, language, chosen, bootstrap))
             refused += [_refusal(table, measure, sides, language, pair) for pair in chosen]
+            parts.append(_honest(measure, language, tests, bootstrap.confidence))
     tests = Tests(*map(np.concatenate, zip(*parts, strict=True))) if parts else Tests(*[np.array([])] * 8)
     kept = np.array([reason is None for reason in refused], dtype=bool)
     p_holm = holm(np.where(kept, tests.p, np.nan)) if parts else tests.p
@@ -126,17 +128,39 @@ def expected(measure: Measure, language: int | None) -> NDArray[np.int64]:
     return np.flatnonzero(measure.expected.any(0) if language is None else measure.expected[language])
 
 
-def _tests(measure: Measure, sides: Sides, language: int | None, chosen: list[Pair], bootstrap: Bootstrap) -> Tests:
-    items = expected(measure, language)
+class Sums(NamedTuple):
+    """Paired differences per item and pair: their total over languages, and how many they are."""
+
+    totals: Floats
+    counts: Floats
+
+
+def _paired(measure: Measure, sides: Sides, language: int | None, chosen: list[Pair]) -> Sums:
+    items, which = expected(measure, language), _which(language)
     arms, baselines = [pair.arm for pair in chosen], [pair.baseline for pair in chosen]
-    differences = sides.arm[_which(language)][:, arms][:, :, items]
-    differences = differences - sides.baseline[_which(language)][:, baselines][:, :, items]
-    totals, counts = np.nansum(differences, axis=0).T, (~np.isnan(differences)).sum(0).T.astype(float)
-    tests = test(totals, counts, bootstrap)
-    if measure.judge is None and language is not None:  # rare events: a bootstrap of them is too sure
-        low, high = rates.paired(tests.higher, tests.lower, tests.n, bootstrap.confidence)
-        return tests._replace(low=low, high=high)
-    return tests
+    differences = sides.arm[which][:, arms][:, :, items] - sides.baseline[which][:, baselines][:, :, items]
+    return Sums(np.nansum(differences, axis=0).T, (~np.isnan(differences)).sum(0).T.astype(float))
+
+
+def together(parts: Sequence[Sums], bootstrap: Bootstrap) -> list[Tests]:
+    """Those with equally many items are resampled together, which changes nothing but the time."""
+    found: dict[int, Tests] = {}
+    for size in {len(part.totals) for part in parts}:
+        mine = [place for place, part in enumerate(parts) if len(part.totals) == size]
+        totals, counts = (np.concatenate([parts[place][which] for place in mine], axis=1) for which in (0, 1))
+        tests = test(totals, counts, bootstrap)
+        width = totals.shape[1] // len(mine)
+        for turn, place in enumerate(mine):
+            found[place] = Tests._make(one[turn * width : (turn + 1) * width] for one in tests)
+    return [found[place] for place in range(len(parts))]
+
+
+def _honest(measure: Measure, language: int | None, tests: Tests, confidence: float) -> Tests:
+    """Errors are rare, and a bootstrap of rare events is too sure of itself."""
+    if measure.judge is not None or language is None:
+        return tests
+    low, high = rates.paired(tests.higher, tests.lower, tests.n, confidence)
+    return tests._replace(low=low, high=high)
 
 
 def test(totals: Floats, counts: Floats, bootstrap: Bootstrap) -> Tests:

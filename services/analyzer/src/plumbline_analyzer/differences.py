@@ -21,6 +21,7 @@ from .comparisons import (
     Cell,
     Family,
     Pair,
+    Sums,
     Tests,
     as_observed,
     at_best,
@@ -29,7 +30,7 @@ from .comparisons import (
     expected,
     family,
     pairs,
-    test,
+    together,
     without_flagged,
 )
 from .means import causes, number
@@ -212,7 +213,7 @@ def _interactions(table: Table, measures: list[Measure], bootstrap: Bootstrap) -
     if not chosen or not others:
         return
     where = list(product(measures, others))
-    parts = [_twice(measure, language, chosen, bootstrap) for measure, language in where]
+    parts = together([_twice(measure, language, chosen) for measure, language in where], bootstrap)
     tests = Tests(*map(np.concatenate, zip(*parts, strict=True)))
     tried = np.where(tests.n >= 2, tests.p, np.nan)
     p_holm = holm(tried)
@@ -240,10 +241,10 @@ def _interactions(table: Table, measures: list[Measure], bootstrap: Bootstrap) -
         )
 
 
-def _twice(measure: Measure, language: int, chosen: list[Pair], bootstrap: Bootstrap) -> Tests:
+def _twice(measure: Measure, language: int, chosen: list[Pair]) -> Sums:
     items = np.flatnonzero(measure.expected[0] & measure.expected[language])
     arms, baselines = [pair.arm for pair in chosen], [pair.baseline for pair in chosen]
     values = measure.values[:, :, items]
     gains = values[:, arms] - values[:, baselines]
     twice = (gains[language] - gains[0]).T
-    return test(np.nan_to_num(twice), (~np.isnan(twice)).astype(float), bootstrap)
+    return Sums(np.nan_to_num(twice), (~np.isnan(twice)).astype(float))

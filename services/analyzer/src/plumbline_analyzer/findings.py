@@ -67,12 +67,16 @@ def where(language: str | None) -> str:
 def _comparisons(request: AnalysisRequest, differences: list[Difference]) -> Iterator[str]:
     arms = {arm.name: arm for arm in request.arms}
     for arm in request.arms:
-        group = [one for one in differences if one.arm == arm.name and one.conclusion != Conclusion.REFUSED]
+        mine = [one for one in differences if one.arm == arm.name]
+        group = [one for one in mine if one.conclusion != Conclusion.REFUSED]
         if group:
             baseline = arms[group[0].baseline]
+            refused = [plain(one.aspect) for one in mine if one.conclusion == Conclusion.REFUSED]
+            unequal = f"; not compared on {listed(refused)}, where coverage differs" if refused else ""
             # Only an arm with the baseline's model and prompting says what its training alone is worth.
             same = (arm.model, arm.prompting) == (baseline.model, baseline.prompting)
-            yield _comparison(group) + (_help(group, arm.weights) if same and arm.weights != baseline.weights else "")
+            trained = same and arm.weights != baseline.weights
+            yield _comparison(group) + (_help(group, arm.weights) if trained else "") + unequal
 
 
 def _comparison(group: list[Difference]) -> str:

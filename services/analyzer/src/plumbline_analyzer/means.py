@@ -7,40 +7,55 @@ from numpy.typing import NDArray
 from plumbline_contracts.analyzer import AspectMean, Detector, ErrorRate
 
 from .statistics import rates
-from .statistics.bootstrap import Bootstrap, Floats
+from .statistics.bootstrap import Bootstrap
 from .table import NOT_APPLICABLE, UNDECIDED, Measure, Table
 
 
 def means(table: Table, bootstrap: Bootstrap) -> Iterator[AspectMean]:
     for measures in table.aspects.values():
+        found = {aspect: _means(table, measure, bootstrap) for aspect, measure in measures.items()}
         for language in range(len(table.languages)):
-            for measure in measures.values():
-                yield from _means(table, measure, language, bootstrap)
+            for aspect in measures:
+                yield from found[aspect][language]
 
 
-def _means(table: Table, measure: Measure, language: int, bootstrap: Bootstrap) -> Iterator[AspectMean]:
-    expected = np.flatnonzero(measure.expected[language])
-    values = measure.values[language][:, expected].T
+def _means(table: Table, measure: Measure, bootstrap: Bootstrap) -> dict[int, list[AspectMean]]:
+    """By language. Those with equally many items are resampled together, which changes nothing but the time."""
+    items = [np.flatnonzero(expected) for expected in measure.expected]
+    found: dict[int, list[AspectMean]] = {}
+    for size in {len(one) for one in items}:
+        mine = [language for language, one in enumerate(items) if len(one) == size]
+        values = np.stack([measure.values[language][:, items[language]].T for language in mine], axis=1)
+        (low, high), leads = bootstrap.means(values)
+        for place, language in enumerate(mine):
+            intervals = zip(low[place], high[place], leads[place], strict=True)
+            found[language] = [
+                _mean(table, measure, language, arm, items[language], interval)
+                for arm, interval in enumerate(intervals)
+            ]
+    return found
+
+
+def _mean(
+    table: Table, measure: Measure, language: int, arm: int, items: NDArray[np.int64], interval: tuple[float, ...]
+) -> AspectMean:
+    values = measure.values[language, arm, items]
     known = ~np.isnan(values)
-    n, absent, total = known.sum(0), (~known).sum(0), np.nansum(values, axis=0)
-    low, high = bootstrap.means(values)
-    leads = bootstrap.leads(values)
-    mean = rates.share(total, n.astype(float))
-    for arm, name in enumerate(table.arms):
-        yield AspectMean(
-            judge=measure.judge or "",
-            arm=name,
-            language=table.languages[language],
-            aspect=measure.name,
-            n=int(n[arm]),
-            mean=number(mean[arm]),
-            low=number(low[arm]),
-            high=number(high[arm]),
-            leads=number(leads[arm]),
-            missing=causes(table, measure.causes[language, arm, expected[~known[:, arm]]]),
-            worst=_bound(total[arm], n[arm], absent[arm], measure.lowest),
-            best=_bound(total[arm], n[arm], absent[arm], measure.highest),
-        )
+    n, total = int(known.sum()), float(values[known].sum())
+    return AspectMean(
+        judge=measure.judge or "",
+        arm=table.arms[arm],
+        language=table.languages[language],
+        aspect=measure.name,
+        n=n,
+        mean=total / n if n else None,
+        low=number(interval[0]),
+        high=number(interval[1]),
+        leads=number(interval[2]),
+        missing=causes(table, measure.causes[language, arm, items[~known]]),
+        worst=_bound(total, n, len(items) - n, measure.lowest),
+        best=_bound(total, n, len(items) - n, measure.highest),
+    )
 
 
 def _bound(total: float, n: int, absent: int, value: float) -> float | None:
@@ -78,6 +93,6 @@ def causes(table: Table, codes: NDArray[np.int16]) -> dict[str, int]:
     return dict(sorted((table.causes[code], int(counts[code])) for code in np.flatnonzero(counts)))
 
 
-def number(value: float | Floats) -> float | None:
+def number(value: float) -> float | None:
     """nan is no number for JSON."""
     return float(value) if np.isfinite(value) else None

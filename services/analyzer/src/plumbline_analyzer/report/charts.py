@@ -15,6 +15,7 @@ from .figures import Drawing
 _SCORES = Axis(LOWEST, HIGHEST, (1, 2, 3, 4, 5), number, lambda tick: f"{tick:.0f}")
 _SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)
 _CLASSES = 5
+_FEW_LANGUAGES = 4  # with more, a figure per language would bury what it shows
 MOST_ARMS = 12  # more lines in one figure cannot be told apart
 
 
@@ -29,15 +30,16 @@ def scores(table: Table, means: Sequence[AspectMean], judge: str) -> Iterator[Dr
         ]
         if groups:
             title = f"Mean scores in {language_name(language)} by {judge}, with intervals; the table has the numbers"
-            name = f"scores-{_slug(judge)}-{language}"
+            name = f"scores-{_slug(table, judge)}-{language}"
             yield Drawing(name, language_name(language), title, lambda p, g=groups: dots(g, _SCORES, p))  # type: ignore[misc]
 
 
 def forest(table: Table, differences: Sequence[Difference], judge: str) -> Iterator[Drawing]:
-    """Paired differences around 0, one figure per language and one over all; hollow: not shown to differ."""
+    """Paired differences around 0, one figure per language (where those are few) and one over all."""
     places = {arm: place for place, arm in enumerate(table.arms)}
     mine = [one for one in differences if one.judge == judge and one.difference is not None]
-    for language in [*table.languages, None]:
+    languages = [*table.languages, None] if len(table.languages) <= _FEW_LANGUAGES else [None]
+    for language in languages:
         here = [one for one in mine if one.language == language]
         rows = {
             aspect: [_difference(one, places) for one in here if one.aspect == aspect]
@@ -49,7 +51,7 @@ def forest(table: Table, differences: Sequence[Difference], judge: str) -> Itera
             groups = [Group(plain(aspect), group) for aspect, group in rows.items()]
             where = language_name(language) if language else "All languages"
             title = f"Paired differences to the baseline, {where}, by {judge}, with intervals around 0"
-            name = f"differences-{_slug(judge)}-{language or 'all'}"
+            name = f"differences-{_slug(table, judge)}-{language or 'all'}"
             yield Drawing(name, where, title, lambda p, g=groups, a=axis: dots(g, a, p))  # type: ignore[misc]
 
 
@@ -98,18 +100,23 @@ def heat(table: Table, rates: Sequence[ErrorRate]) -> Iterator[Drawing]:
 
 
 def distributions(table: Table, judge: str) -> Iterator[Drawing]:
-    """How often each score was given, per language."""
-    for place, language in enumerate(table.languages):
+    """How often each score was given, per language, or over all of them where they are many."""
+    few = len(table.languages) <= _FEW_LANGUAGES
+    places = [[place] for place in range(len(table.languages))] if few else [[*range(len(table.languages))]]
+    for place in places:
+        where = language_name(table.languages[place[0]]) if few else "All languages"
         groups = []
         for aspect, measure in table.aspects[judge].items():
             nearest = np.rint(measure.values[place])
-            counts = [[int((values == score).sum()) for score in range(1, 6)] for values in nearest]
+            counts = [
+                [int((nearest[:, arm] == score).sum()) for score in range(1, 6)] for arm in range(len(table.arms))
+            ]
             rows = [shares.Spread(arm, line) for arm, line in zip(table.arms, counts, strict=True)]
             groups.append((plain(aspect), rows))
         if groups:
-            title = f"Shares of the scores 1 to 5 in {language_name(language)} by {judge}, per aspect and arm"
-            name = f"distribution-{_slug(judge)}-{language}"
-            yield Drawing(name, language_name(language), title, lambda p, g=groups: shares.spreads(g, p))  # type: ignore[misc]
+            title = f"Shares of the scores 1 to 5, {where}, by {judge}, per aspect and arm"
+            name = f"distribution-{_slug(table, judge)}-{table.languages[place[0]] if few else 'all'}"
+            yield Drawing(name, where, title, lambda p, g=groups: shares.spreads(g, p))  # type: ignore[misc]
 
 
 def lengths(table: Table, judge: str) -> Iterator[Drawing]:
@@ -128,7 +135,7 @@ def lengths(table: Table, judge: str) -> Iterator[Drawing]:
             lines += [line] if line else []
         if lines:
             title = f"Mean score over all aspects against response length in {language_name(language)} by {judge}"
-            file = f"length-{_slug(judge)}-{language}"
+            file = f"length-{_slug(table, judge)}-{language}"
             yield Drawing(file, language_name(language), title, lambda p, drawn=lines: shares.lengths(drawn, p))  # type: ignore[misc]
 
 
@@ -142,6 +149,7 @@ def _line(name: str, arm: int, length: np.ndarray, mean: np.ndarray) -> shares.L
     return shares.Line(name, arm, middle, [float(mean[known][part].mean()) for part in classes])
 
 
-def _slug(name: str) -> str:
-    """A judge's name as part of a file's."""
-    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:40] or "judge"
+def _slug(table: Table, judge: str) -> str:
+    """A judge as part of a file's name: its place and what letters it has."""
+    letters = "".join(c if c.isascii() and c.isalnum() else "-" for c in judge)[:40]
+    return f"{list(table.aspects).index(judge) + 1}-{letters}"

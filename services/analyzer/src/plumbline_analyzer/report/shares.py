@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from ..wording import NONE, percent
 from .figures import MARKERS, ROW, WIDTH, Palette, bare, left_of, new_figure, short
 
+_LENGTHS = tuple(first * 10**power for power in range(6) for first in (1, 3))
 _SHADES = (0.12, 0.3, 0.5, 0.72, 1.0)
 
 
@@ -86,6 +87,10 @@ def lengths(lines: list[Line], palette: Palette) -> Figure:
     axes = figure.add_axes((0.07, 0.16, 0.6, 0.8))
     bare(axes, palette)
     axes.set(ylim=(1, 5), xscale="log", yticks=[1, 2, 3, 4, 5])
+    longest, shortest = (choose(length for line in lines for length in line.lengths) for choose in (max, min))
+    ticks = [tick for tick in _LENGTHS if shortest / 1.5 <= tick <= longest * 1.5]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("characters", color=palette.ink, size=9.5)
     for tick in (1, 2, 3, 4, 5):
         axes.axhline(tick, color=palette.faint, linewidth=0.7, zorder=0)

@@ -1,5 +1,6 @@
 """The bootstrap of many cells at once: items are resampled as clusters, and every cell sees the same resamples."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -34,7 +35,10 @@ class Bootstrap:
         if self._kept and self._kept[0] == n:
             yield self._kept[1]
             return
-        rng, rows = np.random.default_rng(self.seed), max(1, _HELD // n)
+        rng, rows = np.random.default_rng(self.seed), max(1, _HELD // max(1, n))
+        if n == 0:
+            yield np.zeros((self.resamples, 0), np.float32)
+            return
         for start in range(0, self.resamples, rows):
             block = _counted(rng.integers(0, n, (min(rows, self.resamples - start), n)))
             if rows >= self.resamples:
@@ -46,31 +50,33 @@ class Bootstrap:
         blocks = [(weights @ columns).T for weights in self._weights(len(columns))]
         return np.concatenate(blocks, axis=1, dtype=np.float64)
 
-    def means(self, values: Floats) -> Interval:
-        """Bias-corrected and accelerated intervals (Efron 1987) of the means of items x cells; nan is missing.
+    def means(self, values: Floats) -> tuple[Interval, Floats]:
+        """Bias-corrected and accelerated intervals (Efron 1987) of the means of items x groups x arms; nan is missing.
 
-        A resample holds as many items as there are, missing ones too, as an experiment with other items would.
+        And, per group and arm, the share of resamples in which the arm has its group's largest mean; ties share. A
+        resample holds as many items as there are, missing ones too, as an experiment with other items would.
         """
-        return self.ratios(np.nan_to_num(values), (~np.isnan(values)).astype(float))
+        columns = values.reshape(len(values), math.prod(values.shape[1:]))
+        totals, counts = np.nan_to_num(columns), (~np.isnan(columns)).astype(float)
+        resampled = self.resampled(totals, counts)
+        leads = _leads(resampled.reshape(*values.shape[1:], -1))
+        low, high = self._intervals(totals, counts, resampled)
+        return Interval(low.reshape(values.shape[1:]), high.reshape(values.shape[1:])), leads
 
-    def leads(self, values: Floats) -> Floats:
-        """Share of the resamples in which each column of items x cells has the largest mean; ties share."""
-        if len(values) < 2 or np.isnan(values).all(0).any() or values.shape[1] < 2:
-            return np.full(values.shape[1], np.nan)  # an arm without any score may be the best
+    def resampled(self, totals: Floats, counts: Floats) -> Floats:
+        """Sum of totals / sum of counts as cells x resamples; nan where a resample has no count."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            counts = self.sums((~np.isnan(values)).astype(np.float32))
-            resampled = self.sums(np.nan_to_num(values).astype(np.float32)) / counts
-        resampled = resampled[:, ~np.isnan(resampled).any(0)]
-        first = resampled >= resampled.max(0) - 1e-9
-        return np.asarray((first / first.sum(0)).mean(1))
+            return self.sums(totals.astype(np.float32)) / self.sums(counts.astype(np.float32))
 
     def ratios(self, totals: Floats, counts: Floats) -> Interval:
         """The same for sum of totals / sum of counts, both items x cells."""
+        return self._intervals(totals, counts, self.resampled(totals, counts))
+
+    def _intervals(self, totals: Floats, counts: Floats, resampled: Floats) -> Interval:
         if totals.shape[0] < 2 or totals.shape[1] == 0:
             return Interval(*np.full((2, totals.shape[1]), np.nan))
         with np.errstate(invalid="ignore", divide="ignore"):
             found = totals.sum(0) / counts.sum(0)
-            resampled = self.sums(totals.astype(np.float32)) / self.sums(counts.astype(np.float32))
             resampled = np.where(np.isfinite(resampled), resampled, found[:, None])
             leaving_out = (totals.sum(0) - totals) / (counts.sum(0) - counts)
             ends = self._accelerated(found, resampled, leaving_out)
@@ -104,6 +110,15 @@ class Bootstrap:
         tail = (1 - self.confidence) / 2
         low, high = np.quantile(resampled, [tail, 1 - tail])
         return float(low), float(high)
+
+
+def _leads(resampled: Floats) -> Floats:
+    """groups x arms from groups x arms x resamples; unknown where an arm has no score, since it may be the best."""
+    unscored: NDArray[np.bool_] = np.asarray(np.isnan(resampled).all(2))
+    unknown = unscored.any(1) | (resampled.shape[1] < 2)
+    resampled = np.where(unknown[:, None, None], 0, np.nan_to_num(resampled, nan=-np.inf))
+    first = resampled >= resampled.max(1, keepdims=True) - 1e-9
+    return np.where(unknown[:, None], np.nan, (first / first.sum(1, keepdims=True)).mean(2))
 
 
 def _counted(drawn: NDArray[np.int64]) -> NDArray[np.float32]:
