@@ -56,6 +56,17 @@ def test_metrics_of_the_harness_are_scaled_and_labelled(tmp_path) -> None:
     assert [one.language for one in read(f"mine@es={path}").observations] == ["es"] * 3
 
 
+def test_names_of_files_and_arms_may_have_what_separates_them(tmp_path) -> None:
+    path = just_eval(tmp_path / "URIAL=inst.json", "zephyr", ["4"])
+    assert reading.source(str(path), "en").arm is None
+    mine = reading.source(f"a=b@home@fr={path}", "en")
+    assert (mine.arm, mine.language, mine.path) == ("a=b@home", "fr", path)
+    with pytest.raises(ProblemError, match="'spanish' is no ISO 639 code"):
+        reading.source(f"a@spanish={path}", "en")
+    with pytest.raises(ProblemError, match="There is no file a=b"):
+        reading.source("a=b", "en")
+
+
 def test_a_csv_says_which_cell_is_wrong(tmp_path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text('item,arm,response,score:depth,missing:depth\n1,a,"two\nlines",3,\n2,a,x,,timeout\n3,a,x,9,\n')

@@ -18,10 +18,8 @@ _LANGUAGE = TypeAdapter(Language)
 
 def source(argument: str, language: str) -> Source:
     """`FILE`, `ARM=FILE` or `ARM@LANGUAGE=FILE`."""
-    named, _, path = argument.rpartition("=")
-    if named and Path(argument).exists():  # a file with = in its name
-        named, path = "", argument
-    arm, _, own = named.partition("@")
+    named, path = _named(argument)
+    arm, _, own = named.rpartition("@") if "@" in named else (named, "", "")
     try:
         _LANGUAGE.validate_python(own or language)
     except ValidationError as error:
@@ -30,6 +28,15 @@ def source(argument: str, language: str) -> Source:
     if not Path(path).exists():
         raise ProblemError(422, "no-file", f"There is no file {path}.")
     return Source(Path(path), arm or None, own or language)
+
+
+def _named(argument: str) -> tuple[str, str]:
+    """What stands before the = and the file after it; names of files and arms may have a = too."""
+    if not Path(argument).exists():
+        for place, character in enumerate(argument):
+            if character == "=" and Path(argument[place + 1 :]).exists():
+                return argument[:place], argument[place + 1 :]
+    return "", argument
 
 
 def collect(sources: Sequence[Source]) -> Collected:
