@@ -99,8 +99,9 @@ def _lines(
     yield ""
     lost = sum(own.missing.get("not_applicable", 0) for own in honest.values())
     most = max(published, key=lambda key: abs(published[key] - (honest[key].mean or 0)))
-    yield f'{lost} scores of these are "N/A", and just-eval counts each as 5. By default we count them as missing, by their'
-    yield f"cause, and show the bounds. That changes {most[1]} the most: {published[most]:.3f} becomes {honest[most].mean:.3f}."
+    yield f'{lost} scores of these are "N/A", and just-eval counts each as 5. We count them as missing, by their'
+    change = f"{published[most]:.3f} becomes {honest[most].mean:.3f}"
+    yield f"cause, and show the bounds. That changes {most[1]} the most: {change}."
     yield ""
     yield "| arm | table 1 of the URIAL paper, Safe | recorded, through our analyzer |"
     yield "|---|---|---|"
