@@ -172,7 +172,8 @@ def main() -> None:
         scaled = "" if done == cells else " (scaled)"
         print(
             f"{arms * languages * items * len(ASPECTS):9,} {seconds['read']:5.1f} {seconds['numbers']:8.1f}"
-            f" {seconds['report']:7.1f} {seconds['all']:6.1f} {seconds['wall']:6.1f} {peak:8.2f} | {seconds['same']:6.1f}"
+            f" {seconds['report']:7.1f} {seconds['all']:6.1f} {seconds['wall']:6.1f} {peak:8.2f} |"
+            f" {seconds['same']:6.1f}"
             f" {reading:13.1f} {done:5}/{cells:5} {whole:10.0f} {whole / seconds['same']:6.1f}{scaled}",
             flush=True,
         )
