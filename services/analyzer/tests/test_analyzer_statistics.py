@@ -16,6 +16,7 @@ from scipy import stats
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa
+from statsmodels.stats.multitest import multipletests
 
 
 @pytest.fixture
@@ -111,7 +112,10 @@ def test_the_cumulative_link_model_without_anything_to_compare() -> None:
     assert model.contrast(2, 0) is not None
 
 
-def test_holm_leaves_the_untested_out() -> None:
+def test_holm_is_statsmodels_and_leaves_the_untested_out(dice) -> None:
+    p = dice.random(40) ** 3
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert holm(np.array([])).size == 0
     assert holm(np.array([0.01, np.nan, 0.04, 0.03])) == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
 
 

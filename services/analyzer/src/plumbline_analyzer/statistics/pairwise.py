@@ -4,9 +4,10 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy import sparse, special
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
 
 from .agreement import Value
 from .bootstrap import Floats
@@ -77,7 +78,7 @@ def _fit(design: Floats, score: Floats, item: NDArray[np.int64]) -> tuple[Floats
         return None
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a tie as half a win is no count; separation is looked for below
-        model = sm.GLM(score, design, family=sm.families.Binomial())
+        model = GLM(score, design, family=Binomial())
         fitted = model.fit(cov_type="cluster", cov_kwds={"groups": item})
         coefficients, covariance = np.asarray(fitted.params), np.asarray(fitted.cov_params())
     separated = np.abs(coefficients).max() > 15 or not np.isfinite(covariance).all()
