@@ -1,12 +1,20 @@
 """What a contract declares and the kit does: ETags, Idempotency-Key, server-sent events that resume."""
 
+import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 from plumbline_kit import idempotency
+from plumbline_kit.client import ServiceClient
+from pydantic import BaseModel
+
+
+class Thing(BaseModel):
+    name: str
 
 
 def test_what_the_caller_has_is_not_sent_again(url: str) -> None:
@@ -92,9 +100,14 @@ def test_a_stream_has_ids_resumes_and_is_kept_alive(url: str, app: Any, monkeypa
                 if line.startswith(":"):
                     heard.set()
 
-    listening = threading.Thread(target=listen)
-    listening.start()
-    assert heard.wait(20), "no keep-alive came"
-    app.state.may_end.set()
-    listening.join(20)
+    async def watch() -> list[str]:
+        async with ServiceClient(url) as client:
+            return [thing.name async for thing in client.stream("/v1/ticks", Thing)]
+
+    with ThreadPoolExecutor() as threads:
+        listening, watching = threads.submit(listen), threads.submit(asyncio.run, watch())
+        assert heard.wait(20), "no keep-alive came"
+        app.state.may_end.set()
+        listening.result(20)
+        assert watching.result(20) == ["1", "2", "3"]
     assert [line for line in received if line.startswith("id:")] == ["id: 2", "id: 3"]

@@ -132,7 +132,8 @@ class ServiceClient:
                     await source.response.aread()
                     raise problem_of(source.response)
                 async for sent in source.aiter_sse():
-                    yield event.model_validate_json(sent.data)
+                    if sent.data:  # httpx-sse takes a keep-alive after an event with an id for an event
+                        yield event.model_validate_json(sent.data)
         except httpx.HTTPError as error:
             raise _failed(self.url, error) from error
 
