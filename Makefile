@@ -13,7 +13,7 @@ TINYWORLD := var/tinyworld
 export PLUMBLINE_HOME
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup tinyworld demo up down clean test unit contract integration e2e lint format contracts examples lock conform images deploy load-models manifests containers
+.PHONY: help setup tinyworld demo up down clean test unit contract integration e2e chaos lint format contracts examples lock conform images deploy load-models manifests containers
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ unit: $(STAMP) ## run the tests of each package
 
 contract integration e2e manifests containers: tinyworld ## run one folder of tests/
 	$(BIN)/pytest tests/$@
+
+chaos: $(STAMP) ## kill anything at random, PLUMBLINE_CHAOS_KILLS times (100) per database
+	PLUMBLINE_CHAOS_KILLS=$${PLUMBLINE_CHAOS_KILLS:-100} $(BIN)/pytest -s tests/integration -k 'random_moments or any_moment'
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(BIN)/ruff check .

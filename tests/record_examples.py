@@ -23,7 +23,8 @@ from tests.services import MODEL_FREE
 from tests.stack import Stack
 
 FOLDER = Path(examples.__file__).parent
-ID, FILE, SHORT = "example", b"{}\n", 2
+ID, FILE = "example", b"{}\n"
+ITEMS, SHORT = 12, 2
 Json = dict[str, Any]
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="record everything anew")
     everything = parser.parse_args().all
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder) / "home", MODEL_FREE) as stack:
-        spec = write_spec(Path(folder), SHORT)
+        spec = write_spec(Path(folder), ITEMS)
         stack.coordinator.submit(ID, spec).raise_for_status()
         stack.coordinator.finish(ID)
         for contract in CONTRACTS:

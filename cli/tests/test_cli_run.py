@@ -160,3 +160,13 @@ def test_help_and_version(plumbline):
     assert "Exit codes" in plumbline("--help").out
     assert "plumbline run experiments/quickstart.yaml" in plumbline("run", "--help").out
     assert plumbline("--version").out == "plumbline 0.1.0\n"
+
+
+def test_plan_says_what_a_run_would_cost_and_runs_nothing(coordinator, plumbline, write_spec):
+    outcome = plumbline("plan", write_spec())
+    assert (
+        "translate" in outcome.out
+        and "prompt tokens" in outcome.out
+        and "items a language show a difference" in outcome.out
+    )
+    assert plumbline("plan", write_spec(), "--json").json["check"]["items"]

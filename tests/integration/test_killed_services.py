@@ -1,9 +1,7 @@
 """kill -9 in mid-run: the experiment ends as an undisturbed one, nothing lost, nothing done twice in the tables."""
 
-import random
 import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +11,14 @@ import httpx
 import pytest
 from plumbline_contracts.analyzer import Detector
 
+from tests.chaos import System, endure
 from tests.model_free import write_spec
 from tests.services import MODEL_FREE
 from tests.stack import Coordinator, Stack, wait_for
+from tests.upgrades import older, orders_of_steps, restart
 
-ITEMS = 50
+ITEMS, BATCH = 50, 8
+BATCHES = 3 * 3 * -(-ITEMS // BATCH)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # Small batches, so that there are many moments to be killed at.
-    settings = MODEL_FREE | {"COORDINATOR_BATCH_SIZE": "8"}
+    settings = MODEL_FREE | {"COORDINATOR_BATCH_SIZE": str(BATCH)}
     with Stack(tmp_path_factory.mktemp("home"), settings) as running:
         yield running
 
@@ -59,26 +60,25 @@ def test_every_item_is_accounted_for(undisturbed: dict[str, Any]) -> None:
         assert all((score["score"] is None) == (score["missing"] is not None) for score in one["judgments"])
 
 
-def test_the_coordinator_is_killed_at_random_moments(stack: Stack, spec: Path, undisturbed: dict[str, Any]) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    draw = random.Random(seed)
-    coordinator = stack.coordinator
-    coordinator.submit("killed", spec).raise_for_status()
-    before, kills = asked(stack), 0
-    for _ in range(4):
-        time.sleep(draw.uniform(0.3, 2.5))
-        kills += coordinator.get("killed")["state"] == "running"
-        stack.kill("coordinator")
-        stack.start("coordinator")
-        stack.wait_ready("coordinator")
-    assert coordinator.finish("killed")["state"] == "completed"
-    assert outcome(coordinator, "killed") == undisturbed, f"seed {seed}"
-    assert rows(stack, "killed") == rows(stack, "undisturbed")
-    assert kills, f"it had ended before it was killed; seed {seed}"
-    # At most the batches under way (two per service) are asked for again after a kill.
-    chunks = 3 * 3 * -(-ITEMS // 8)
-    assert chunks <= asked(stack) - before <= chunks + 2 * kills
+def test_anything_is_killed_at_random_moments(stack: Stack, spec: Path, undisturbed: dict[str, Any]) -> None:
+    endure(System(stack, [stack], spec, BATCHES, under_way=2), undisturbed, outcome)
+
+
+def test_an_experiment_begun_by_code_with_other_steps_ends_under_the_present_one(
+    stack: Stack, spec: Path, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    system, coordinator = System(stack, [stack], spec, BATCHES, under_way=2), stack.coordinator
+    before = system.answered()
+    restart(stack, older(tmp_path))
+    coordinator.submit("upgraded", spec).raise_for_status()
+    wait_for(lambda: coordinator.phase("upgraded", "generate")["done"] > 0, 120, "some responses")
+    restart(stack)
+    ended = coordinator.finish("upgraded")
+    assert (ended["state"], ended["cause"]) == ("completed", None)
+    assert orders_of_steps(stack, "upgraded") == {"older", "flow"}
+    assert outcome(coordinator, "upgraded") == undisturbed
+    assert system.rows("upgraded") == system.rows("undisturbed")
+    assert 0 <= system.answered() - before - BATCHES <= system.under_way
 
 
 def test_a_service_that_is_killed_is_waited_for(stack: Stack, spec: Path, undisturbed: dict[str, Any]) -> None:
@@ -164,3 +164,34 @@ def test_lists_are_filtered_and_paged_and_events_resume(stack: Stack, undisturbe
     events = http.get(f"{path}/events").text
     (id,) = re.findall(r"^id: (\w+)$", events, re.MULTILINE)
     assert http.get(f"{path}/events", headers={"Last-Event-ID": id}).text == events  # it has ended, which is told
+
+
+def test_a_plan_rests_on_what_was_measured(stack: Stack, spec: Path, undisturbed: dict[str, Any]) -> None:
+    http, submission = stack.coordinator.http, stack.coordinator.submission(spec)
+    plan = http.post("/v1/plans", json=submission).raise_for_status().json()
+    assert plan["check"] == http.post("/v1/checks", json=submission).json()
+    phases = {one["phase"]: one for one in plan["phases"]}
+    assert [*phases] == ["translate", "train", "generate", "detect", "judge", "analyze"]
+    assert (phases["generate"]["items"], phases["generate"]["calls"]) == (9 * ITEMS, BATCHES)
+    took = [one for one in stack.coordinator.get("undisturbed")["phases"] if one["name"] == "generate"]
+    assert took[0]["finished"] > took[0]["started"] and phases["generate"]["seconds"] > 0
+    assert plan["seconds"] == pytest.approx(sum(one["seconds"] for one in plan["phases"]))
+    for arm in plan["tokens"]:
+        mine = [one for one in undisturbed["responses"] if one["arm"] == arm["arm"]]
+        for kind in ("prompt_tokens", "completion_tokens"):
+            assert arm[kind] == pytest.approx(sum(one[kind] for one in mine), rel=0.1)
+        assert arm["completion_tokens"] <= arm["completion_tokens_at_most"] == 3 * ITEMS * 32
+    regular, safety = plan["comparisons"]
+    assert regular["items"] + safety["items"] == ITEMS
+    assert 0 < regular["score"] < regular["score_corrected"]
+    assert regular["score"] < safety["score"]  # of which there are fewer
+    assert any("the arms did not differ" in one for one in regular["assumptions"])  # `canned` says the same to all
+
+
+def test_a_plan_does_not_guess_what_was_not_measured(stack: Stack, spec: Path) -> None:
+    submission = stack.coordinator.submission(spec)
+    submission["spec"] = submission["spec"].replace("{canned: {base: canned}}", "{canned: {base: org/another}}")
+    plan = stack.coordinator.http.post("/v1/plans", json=submission).raise_for_status().json()
+    generate = next(one for one in plan["phases"] if one["phase"] == "generate")
+    assert (generate["seconds"], generate["basis"], plan["seconds"]) == (None, "no measurement yet", None)
+    assert {one["prompt_tokens"] for one in plan["tokens"]} == {None}

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos import System, endure
+from tests.integration.test_killed_services import outcome
 from tests.model_free import write_spec
 from tests.postgresql import PostgreSQL, binary
 from tests.services import MODEL_FREE
-from tests.stack import Stack, wait_for
+from tests.stack import Stack
 
 ITEMS = 12
 
@@ -21,20 +23,16 @@ def postgresql() -> Iterator[str]:
         yield server.create("plumbline")
 
 
-def test_an_experiment_survives_kills_on_postgresql(postgresql: str, tmp_path: Path) -> None:
+def test_anything_is_killed_at_random_moments_on_postgresql(postgresql: str, tmp_path: Path) -> None:
     spec = write_spec(tmp_path, ITEMS)
-    settings = MODEL_FREE | {"COORDINATOR_DATABASE_URL": postgresql, "COORDINATOR_BATCH_SIZE": "4"}
-    with Stack(tmp_path / "home", settings) as stack:
-        for id in ("undisturbed", "killed"):
-            stack.coordinator.submit(id, spec).raise_for_status()
-            if id == "killed":
-                for phase in ("generate", "judge"):
-                    wait_for(lambda: stack.coordinator.phase("killed", phase)["done"] > 0, 120, phase)  # noqa: B023
-                    stack.kill("coordinator")
-                    stack.start("coordinator")
-                    stack.wait_ready("coordinator")
-            assert stack.coordinator.finish(id)["state"] == "completed"
-        records = stack.coordinator.responses("killed")
-        assert len(records) == 3 * 3 * ITEMS
-        assert records == stack.coordinator.responses("undisturbed")
+    settings = MODEL_FREE | {
+        "COORDINATOR_DATABASE_URL": postgresql,
+        "COORDINATOR_BATCH_SIZE": "4",
+        "COORDINATOR_LEASE_S": "3",
+    }
+    with Stack(tmp_path / "home", MODEL_FREE | settings) as stack:
+        stack.coordinator.submit("undisturbed", spec).raise_for_status()
+        assert stack.coordinator.finish("undisturbed")["state"] == "completed"
         assert stack.coordinator.http.get("/info").json()["implementation"] == "dbos-postgresql"
+        system = System(stack, [stack], spec, batches=3 * 3 * ITEMS // 4, under_way=2)
+        endure(system, outcome(stack.coordinator, "undisturbed"), outcome)

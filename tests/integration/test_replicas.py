@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos import System, endure
 from tests.integration.test_killed_services import asked, outcome
 from tests.postgresql import PostgreSQL, binary, query
 from tests.replicas import CHUNKS, LEASE_S, NEXT_VERSION, UNDER_WAY, Replicas, end, restart, seconds_until
@@ -181,23 +182,27 @@ def test_the_database_stops_in_the_middle(replicas: Replicas, undisturbed: dict[
 
 
 def test_anything_at_any_moment(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    draw = random.Random(seed)
-    replicas.a.coordinator.submit("chaos", replicas.spec).raise_for_status()
-    for _ in range(3):
-        time.sleep(draw.uniform(0.5, 3))
-        replica, what = draw.choice([replicas.a, replicas.b]), draw.choice(["kill", "end", "stop", "database"])
-        print(what, replica.environment["COORDINATOR_EXECUTOR"])
-        if what == "database":
-            replicas.server.stop()
-            time.sleep(draw.uniform(0, 3))
-            replicas.server.start()
-        elif what == "stop":
-            replica.processes["coordinator"].send_signal(signal.SIGSTOP)
-            time.sleep(draw.uniform(0, 2 * LEASE_S))
-            replica.processes["coordinator"].send_signal(signal.SIGCONT)
-        else:
-            replica.kill("coordinator") if what == "kill" else end(replica)
-            restart(replica)
-    ends_as_undisturbed(replicas, "chaos", undisturbed)
+    """Also a coordinator that is frozen, or ended in order, and a database that stops."""
+
+    def freeze(draw: random.Random) -> str:
+        process = draw.choice([replicas.a, replicas.b]).processes["coordinator"]
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(draw.uniform(0, 2 * LEASE_S))
+        process.send_signal(signal.SIGCONT)
+        return "coordinator"
+
+    def stop(draw: random.Random) -> str:
+        replica = draw.choice([replicas.a, replicas.b])
+        end(replica)
+        replica.start("coordinator")
+        return "coordinator"
+
+    def lose_database(draw: random.Random) -> str:
+        replicas.server.stop()
+        time.sleep(draw.uniform(0, 3))
+        replicas.server.start()
+        return "database"
+
+    faults = [freeze, stop, lose_database]
+    both = [replicas.a, replicas.b]
+    endure(System(replicas.a, both, replicas.spec, CHUNKS, UNDER_WAY, faults), undisturbed, outcome)

@@ -129,16 +129,6 @@ class JudgeChoice(Request):
     )
 
 
-class Limits(Request):
-    """What an experiment may spend. At a limit it is paused; batches under way are still stored, so tokens may be a
-    little more. Everything counts, also what is done again.
-    """
-
-    calls: int | None = Field(default=None, ge=1, description="Requests to translator, generator and judges.")
-    tokens: int | None = Field(default=None, ge=1, description="Of prompts and completions, as the generator counts.")
-    hours: float | None = Field(default=None, gt=0, description="Time during which it is queued or running.")
-
-
 class ExperimentSpec(Request):
     """See experiments/quickstart.yaml."""
 
@@ -164,7 +154,6 @@ class ExperimentSpec(Request):
         description="Take answers that an earlier experiment got from the same service to the same question."
         " What is done anew is kept for later ones either way.",
     )
-    limits: Limits = Limits()
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from ..client import DEFAULT_URL, PlumblineClient
+from ..client import DEFAULT_URL, ENDED, PlumblineClient
 from ..experiment_file import ExperimentFile
 from ..options import HOME, ExperimentId, Home, Json, Patience, Token, Url
 from ..progress import PhaseBars
@@ -75,9 +75,10 @@ def run(
     with reporting(json) as terminal, PlumblineClient(url, token) as client:
         file = ExperimentFile.read(spec)
         chosen = {"reuse": not no_reuse, "only": only and only.value, "recorded_in": recorded_in}
-        submission = _with(_upload(client, file, terminal), chosen)
+        submission = _with(upload(client, file, terminal), chosen)
         if check:
-            _tell_check(client.check(submission), terminal)
+            tell_check(checked := client.check(submission), terminal)
+            terminal.data(checked)
             return
         id = id or _default_id(file, submission)
         known = _known(client, id)
@@ -153,11 +154,11 @@ def _watch(client: PlumblineClient, id: str, patience: float, terminal: Terminal
     except ProblemError:
         terminal.error(f"Lost sight of experiment {id}; it goes on when the coordinator does: plumbline watch {id}")
         raise
-    assert last is not None and last.state in EXIT_OF_STATE | {ExperimentState.COMPLETED: 0}
+    assert last is not None and last.state in ENDED
     return last
 
 
-def _upload(client: PlumblineClient, file: ExperimentFile, terminal: Terminal) -> Submission:
+def upload(client: PlumblineClient, file: ExperimentFile, terminal: Terminal) -> Submission:
     columns = TextColumn("upload {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     large = any(one.bytes >= _LARGE_BYTES for one in file.files) and terminal.console.is_terminal
     with Progress(*columns, console=terminal.console, disable=not large, transient=True) as progress:
@@ -198,7 +199,7 @@ def _tell_start(experiment: Experiment, known: bool, terminal: Terminal) -> None
         terminal.say("To run it anew, give it another --id.")
 
 
-def _tell_check(check: SpecCheck, terminal: Terminal) -> None:
+def tell_check(check: SpecCheck, terminal: Terminal) -> None:
     table = Table("a run would do", "", box=None, padding=(0, 2, 0, 0), header_style="bold")
     for language, count in check.items.items():
         table.add_row(f"instructions in {language}", str(count))
@@ -209,4 +210,3 @@ def _tell_check(check: SpecCheck, terminal: Terminal) -> None:
         terminal.say(f"Warning: {warning}")
     if not check.warnings:
         terminal.say("The experiment file is valid.")
-    terminal.data(check)

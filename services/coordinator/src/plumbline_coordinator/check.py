@@ -39,7 +39,12 @@ class Draft(Run):
 class Checked:
     spec: ExperimentSpec
     check: SpecCheck
-    recorded: Recorded | None
+    draft: Draft
+    items: list[Item]
+
+    @property
+    def recorded(self) -> Recorded | None:
+        return self.draft.recorded
 
 
 async def check(submission: Submission, store: Store, settings: Settings, *, to_run: bool) -> Checked:
@@ -64,7 +69,7 @@ async def check(submission: Submission, store: Store, settings: Settings, *, to_
         await _ask_services(draft, items, text, faults, warnings)
     if faults:
         raise invalid(faults)
-    return Checked(spec, _plan(draft, items, warnings), draft.recorded)
+    return Checked(spec, _plan(draft, items, warnings), draft, items)
 
 
 def _references(spec: ExperimentSpec, settings: Settings) -> Iterator[tuple[list[str | int], str]]:
