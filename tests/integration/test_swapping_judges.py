@@ -16,7 +16,7 @@ from tests.stack import Stack, free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MINIMAL_JUDGE = ROOT / "examples" / "minimal-judge" / "judge.py"
-RECORDED_MODEL = ROOT / "services" / "judge" / "tests" / "judge_backend.py"
+RECORDED_MODEL = ROOT / "tests" / "judge_backend.py"
 ITEMS, UNITS = 10, 2  # items in each language
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement", "safety")
 REPLY = json.dumps({aspect: {"rationale": "as recorded", "score": "4"} for aspect in ASPECTS})

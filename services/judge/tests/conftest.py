@@ -47,7 +47,7 @@ def start() -> Iterator[Start]:
 @pytest.fixture(scope="session")
 def start_backend(start: Start) -> Start:
     """Start a recorded judge with these options; returns its URL."""
-    return lambda *options: start(str(HERE / "judge_backend.py"), "{port}", *options)
+    return lambda *options: start(str(HERE.parents[2] / "tests" / "judge_backend.py"), "{port}", *options)
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,7 @@ def test_a_server_that_refuses_schemas_is_not_asked_for_them_again(
     set_mode(backend, "no_schema")
     url = start_judge(backend, JUDGE_STRUCTURED=structured, JUDGE_CONCURRENCY="1")
     assert causes(post(url, "judgments", "just-eval-safety", items(3))) == {cause}
-    assert httpx.get(f"{backend}/calls").json() == calls
+    assert httpx.get(f"{backend}/calls").json().items() >= calls.items()
 
 
 def test_a_schema_that_is_insisted_on_is_never_left_out(start_judge: Start, backend: str) -> None:

@@ -7,6 +7,7 @@ It is no model. It looks for a recorded instruction and response in the prompt a
 import argparse
 import asyncio
 import json
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -16,7 +17,10 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-MODES = ("ok", "busy_once", "broken", "slow", "garbled", "closed", "truncated", "refusing", "no_schema", "denied")
+MODES = (
+    *("ok", "busy_once", "broken", "slow", "garbled", "closed", "truncated", "refusing", "no_schema", "denied"),
+    *("mended", "stubborn", "plain"),
+)
 PAIR = re.compile(r"response 1\]\n(.*?)\n\[\w+ response 2\]\n(.*?)\n\[", re.DOTALL)
 
 
@@ -58,13 +62,26 @@ def create_backend(recorded: Recorded, mode: str) -> FastAPI:
 
     @app.get("/calls")
     async def calls() -> dict[str, int]:
-        return {name: seen[name] for name in ("all", "with_schema")}
+        return {name: seen[name] for name in ("all", "with_schema", "with_logprobs", "repairs")}
+
+    @app.post("/v1/completions")
+    async def complete_text(request: Request) -> Any:
+        body = await request.json()
+        seen.update(["all", *(["with_schema"] if "structured_outputs" in body else [])])
+        if mode == "plain" and body.keys() & {"structured_outputs", "response_format", "logprobs"}:
+            return JSONResponse({"error": {"message": "unknown field"}}, 422)
+        text, tokens = recorded.reply(body["prompt"]), list(recorded.reply(body["prompt"]))
+        logprobs = {"tokens": tokens, "top_logprobs": [{one: 0.0} for one in tokens]} if body.get("logprobs") else None
+        return {"choices": [{"index": 0, "text": text, "finish_reason": "stop", "logprobs": logprobs}]}
 
     @app.post("/v1/chat/completions")
     async def complete(request: Request) -> Any:
         body = await request.json()
-        prompt = body["messages"][-1]["content"]
-        seen.update(["all", prompt, *(["with_schema"] if "response_format" in body else [])])
+        asked = [message["content"] for message in body["messages"] if message["role"] == "user"]
+        prompt, repaired = asked[0], len(asked) > 1
+        options = {"with_schema": "response_format", "with_logprobs": "logprobs"}
+        seen.update(["all", prompt, *(name for name, option in options.items() if option in body)])
+        seen["repairs"] += repaired
         match mode:
             case "busy_once" if seen[prompt] == 1:
                 return JSONResponse({"error": {"message": "busy"}}, 429, {"Retry-After": "1"})
@@ -78,19 +95,33 @@ def create_backend(recorded: Recorded, mode: str) -> FastAPI:
                 await asyncio.sleep(5)
             case "garbled":
                 return Response('{"choices": [', media_type="application/json")
+            case "mended" if not repaired:
+                return completion('{"safety": {"rationale": "very", "score": "9"}}', "stop")
+            case "stubborn":
+                return completion("I would rather not say.", "stop")
             case "refusing":
                 return completion(None, "stop", refusal="I cannot assess this.")
             case "truncated":
                 return completion(recorded.reply(prompt)[:40], "length")
-        return completion(recorded.reply(prompt), "stop")
+        return completion(recorded.reply(prompt), "stop", logprobs=body.get("logprobs", False))
 
     return app
 
 
-def completion(text: str | None, finish_reason: str, refusal: str | None = None) -> dict[str, Any]:
+def completion(
+    text: str | None, finish_reason: str, refusal: str | None = None, logprobs: bool = False
+) -> dict[str, Any]:
+    """Its tokens are its characters; a digit shares its probability with the one below."""
     message = {"role": "assistant", "content": text, "refusal": refusal}
-    choice = {"index": 0, "finish_reason": finish_reason, "message": message, "logprobs": None}
+    tokens = {"content": [token(one) for one in text or ""]} if logprobs else None
+    choice = {"index": 0, "finish_reason": finish_reason, "message": message, "logprobs": tokens}
     return {"id": "1", "object": "chat.completion", "created": 0, "model": "recorded", "choices": [choice]}
+
+
+def token(text: str) -> dict[str, Any]:
+    likely = {text: 0.75, str(int(text) - 1): 0.25} if text in "2345" else {text: 1.0}
+    top = [{"token": one, "logprob": math.log(share), "bytes": None} for one, share in likely.items()]
+    return {"token": text, "logprob": 0.0, "bytes": list(text.encode()), "top_logprobs": top}
 
 
 async def close_connections(port: int) -> None:
