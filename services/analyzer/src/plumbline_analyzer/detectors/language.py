@@ -43,7 +43,9 @@ _SHORT_WORDS = 20  # in fewer words, names and loans weigh so much that function
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 
 
-class _Wrong(NamedTuple):
+class _Part(NamedTuple):
+    """A stretch of a response and the language that it is taken to be in."""
+
     language: str
     start: int
     end: int
@@ -65,7 +67,7 @@ def detect(item: DetectionItem, identifier: LanguageIdentifier) -> Verdict:
     return undecided("too short or too uncertain to name its language") if whole is None else ABSENT
 
 
-def _located(response: str, checked: list[_Wrong], wrong: list[_Wrong]) -> Verdict:
+def _located(response: str, checked: list[_Part], wrong: list[_Part]) -> Verdict:
     """A switch where everything from the first wrong part on is wrong, otherwise that part."""
     first = wrong[0]
     evidence = f"{first.language}: {response[first.start : first.end]}"
@@ -129,18 +131,18 @@ def _confirmed(text: str, language: str | None, expected: str) -> bool:
     )
 
 
-def _parts(text: str, expected: str, identifier: LanguageIdentifier) -> Iterator[_Wrong]:
+def _parts(text: str, expected: str, identifier: LanguageIdentifier) -> Iterator[_Part]:
     """Lines, and the sentences of a line that is not purely in the expected language, with what they are in."""
     spans = [match.span() for match in _LINE.finditer(text) if is_long_enough(match[0], LEAST_WORDS)]
     for start, end in spans[:: -(-len(spans) // _MOST_LINES) or 1]:
         guess = identifier.guess(text[start:end][:_WHOLE_LENGTH], expected)
         if guess.language == expected and guess.expected >= _PURE and end - start <= _SHORT:
-            yield _Wrong(expected, start, end)
+            yield _Part(expected, start, end)
         else:
             yield from _sentences(text, start, end, expected, identifier)
 
 
-def _sentences(text: str, start: int, end: int, expected: str, identifier: LanguageIdentifier) -> Iterator[_Wrong]:
+def _sentences(text: str, start: int, end: int, expected: str, identifier: LanguageIdentifier) -> Iterator[_Part]:
     """The sentences of a line, or the line where it is one."""
     spans = [(start + s.start(), start + s.end()) for s in _SENTENCE.finditer(text[start:end])]
     spans = [span for span in spans if is_long_enough(text[slice(*span)], _LEAST_WORDS_SENTENCE)] or [(start, end)]
@@ -148,7 +150,7 @@ def _sentences(text: str, start: int, end: int, expected: str, identifier: Langu
         guess = identifier.guess(text[first:last], expected)
         wrong = guess.language not in (expected, None) and guess.probability >= SURE
         wrong = wrong and _confirmed(text[first:last], guess.language, expected)
-        yield _Wrong(guess.language if wrong and guess.language else expected, first, last)
+        yield _Part(guess.language if wrong and guess.language else expected, first, last)
 
 
 def is_long_enough(line: str, words: int) -> bool:
