@@ -7,7 +7,7 @@ import stamina
 import typer
 
 from . import __version__
-from .commands import analyze, conform, diff, down, experiments, export, plan, run, up
+from .commands import analyze, calibrate, conform, diff, down, experiments, export, plan, run, up
 
 _HELP = """Measure how well language models follow instructions, in every language you care about.
 
@@ -67,6 +67,7 @@ app.command()(export.export)
 app.command()(diff.diff)
 app.command()(analyze.analyze)
 app.command()(conform.conform)
+app.command()(calibrate.calibrate)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from .calibration import JudgeCalibration
 from .common import Artifact, Identifier, ItemId, Language, Request, Text
 from .detections import Detection
 from .judge import Verdict
@@ -112,6 +113,9 @@ class AnalysisRequest(Request):
     data: Artifact | None = None
     comparisons: list[ComparedPair] = Field(default=[], max_length=100_000)
     notes: list[Text] = Field(default=[], description="Shown in the report as they are.")
+    calibrations: list[JudgeCalibration] = Field(
+        default=[], max_length=100, description="What is known of the judges' errors; means are corrected for them."
+    )
     provenance: list[Ingredient] = []
 
     @model_validator(mode="after")

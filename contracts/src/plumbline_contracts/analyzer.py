@@ -16,6 +16,7 @@ from .analysis import (
     Observation,
     ScoreObservation,
 )
+from .calibrating import CalibrationRequest, CalibrationResponse
 from .common import REPEATABLE, implementation_of, problems
 from .detections import (
     Detection,
@@ -54,6 +55,8 @@ __all__ = [
     "ArmLabel",
     "ArmRanking",
     "AspectMean",
+    "CalibrationRequest",
+    "CalibrationResponse",
     "Check",
     "ComparedPair",
     "Conclusion",
@@ -93,6 +96,8 @@ class Analyzer(Protocol):
 
     async def analyze(self, request: AnalysisRequest) -> AnalysisResponse: ...
 
+    async def calibrate(self, request: CalibrationRequest) -> CalibrationResponse: ...
+
     async def detectable_effect(self, request: DetectableEffectRequest) -> DetectableEffect: ...
 
 
@@ -116,3 +121,9 @@ async def analyze(request: AnalysisRequest, analyzer: Implementation) -> Analysi
 async def detectable_effect(request: DetectableEffectRequest, analyzer: Implementation) -> DetectableEffect:
     """The smallest true difference that a planned comparison would find: for a plan, before any data."""
     return await analyzer.detectable_effect(request)
+
+
+@router.post("/calibrations", operation_id="calibrate", dependencies=[REPEATABLE], responses=problems(409))
+async def calibrate(request: CalibrationRequest, analyzer: Implementation) -> CalibrationResponse:
+    """A judge held against gold: agreement, probes, what it may be used for, and what corrects its means. Pure."""
+    return await analyzer.calibrate(request)

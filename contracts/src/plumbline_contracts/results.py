@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from .calibration import CorrectedMean
 from .common import Artifact, Response
 from .detections import Detector
 
@@ -188,6 +189,7 @@ class Strength(Response):
 
 class AnalysisResponse(Response):
     means: list[AspectMean]
+    corrected_means: list[CorrectedMean] = Field(description="Where a calibration of the judge was given.")
     error_rates: list[ErrorRate]
     differences: list[Difference]
     error_differences: list[ErrorDifference]
@@ -204,6 +206,7 @@ class AnalysisResponse(Response):
 
 
 _LATER: dict[str, Any] = {
+    "corrected_means": [],
     "error_differences": [],
     "interactions": [],
     "agreements": [],

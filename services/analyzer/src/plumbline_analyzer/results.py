@@ -13,8 +13,10 @@ from plumbline_contracts.analyzer import (
     Strength,
     WinRate,
 )
+from plumbline_contracts.calibration import CorrectedMean
 
 from . import differences, judges, means, preferences
+from .calibration import corrected_means
 from .statistics.bootstrap import Bootstrap
 from .table import Table
 
@@ -23,6 +25,7 @@ class Numbers(NamedTuple):
     """Named as in the contract's AnalysisResponse."""
 
     means: list[AspectMean]
+    corrected_means: list[CorrectedMean]
     error_rates: list[ErrorRate]
     differences: list[Difference]
     error_differences: list[ErrorDifference]
@@ -38,6 +41,7 @@ def numbers(table: Table) -> Numbers:
     bootstrap = Bootstrap(settings.resamples, settings.seed, settings.confidence)
     return Numbers(
         means=list(means.means(table, bootstrap)),
+        corrected_means=corrected_means(table),
         error_rates=list(means.error_rates(table, settings.confidence)),
         differences=differences.differences(table, bootstrap),
         error_differences=differences.error_differences(table, bootstrap),

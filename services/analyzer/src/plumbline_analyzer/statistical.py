@@ -8,7 +8,7 @@ from plumbline_contracts import analyzer as contract
 from plumbline_contracts.common import Info
 from plumbline_kit.artifacts import ArtifactStore
 
-from . import __version__, detectors, findings, observations, plan, report, results
+from . import __version__, calibration, detectors, findings, observations, plan, report, results
 from .detectors.identifier import LanguageIdentifier
 from .doubts import doubts
 
@@ -48,6 +48,9 @@ class StatisticalAnalyzer:
 
     async def detectable_effect(self, request: contract.DetectableEffectRequest) -> contract.DetectableEffect:
         return await to_thread.run_sync(plan.detectable_effect, request)
+
+    async def calibrate(self, request: contract.CalibrationRequest) -> contract.CalibrationResponse:
+        return await to_thread.run_sync(calibration.calibrate, request, limiter=self._detecting)
 
     async def check(self) -> None:
         """Raises a problem with status 503 when reports cannot be stored."""
