@@ -12,6 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from .judge_tables import judging
 from .terminal import plain
 
 _CRITICAL = {
@@ -30,6 +31,7 @@ def results(analysis: AnalysisResponse, services: Mapping[str, Info], console: C
     for judge in _unique(mean.judge for mean in analysis.means):
         means = [mean for mean in analysis.means if mean.judge == judge]
         parts += [Text(_title(judge, services.get(f"judge:{judge}")), "bold"), *_means(means, console), Text()]
+    parts += judging(analysis)
     rates = [rate for rate in analysis.error_rates if rate.detector in _CRITICAL]
     if rates:
         parts += [Text("Critical errors, % of the responses that could be decided", "bold"), *_rates(rates, console)]

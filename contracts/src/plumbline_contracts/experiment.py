@@ -114,6 +114,15 @@ class Prompts(Request):
     urial: Urial = Urial()
 
 
+class CalibrationFile(LocalFile):
+    """What `plumbline calibrate` wrote about this judge; means are then also given corrected for its errors."""
+
+    method: Literal["misclassification", "rectified"] = Field(
+        default="misclassification",
+        description="rectified: narrower, and right only where the gold items are drawn like those of the experiment.",
+    )
+
+
 class JudgeChoice(Request):
     """A judge by the name that it has in the coordinator's settings, and its rubric per category of instruction."""
 
@@ -127,6 +136,20 @@ class JudgeChoice(Request):
         default=RubricLanguage.ENGLISH,
         description="Judges are steadier with a rubric in English, also on other languages (arXiv 2605.28710).",
     )
+    role: Literal["primary", "shadow"] = Field(
+        default="primary",
+        description="A shadow judges everything too, and no result rests on it: it shows which would be another by it.",
+    )
+    calibration: CalibrationFile | None = None
+
+
+class Panel(Request):
+    """Several judges as one: their scores of a response on an aspect, aggregated. It is reported beside its judges."""
+
+    name: Identifier
+    judges: list[Identifier] = Field(min_length=2)
+    aggregation: Literal["median", "mean", "vote"] = Field(description="vote: the label that most of them gave.")
+    quorum: int | None = Field(default=None, ge=1, description="Judges that must have scored; null: all of them.")
 
 
 class ExperimentSpec(Request):
@@ -148,6 +171,7 @@ class ExperimentSpec(Request):
     arms: list[Arm] = Field(min_length=1)
     decoding: Decoding
     judges: list[JudgeChoice] = [JudgeChoice()]
+    panels: list[Panel] = []
     analysis: AnalysisSettings = AnalysisSettings()
     reuse: bool = Field(
         default=True,

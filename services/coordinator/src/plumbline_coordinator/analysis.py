@@ -8,11 +8,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from plumbline_contracts import analyzer
+from plumbline_contracts.analysis import JudgeRole
 from plumbline_contracts.common import Artifact, Info
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import JudgeChoice
 from plumbline_contracts.judge import Rubric, RubricLanguage
 
+from . import jury
 from .records import records
 from .run import Run
 from .stages.generate import arms_and_languages
@@ -40,7 +42,11 @@ def _request(run: Run) -> analyzer.AnalysisRequest:
         title=run.spec.name,
         arms=[_arm(run, name) for name in (arm.name for arm in run.spec.arms)],
         languages=run.spec.languages,
-        judges=[_judge(one, services[f"judge:{one.name}"], manifest) for one in run.spec.judges],
+        judges=[
+            *(_judge(one, services[f"judge:{one.name}"], manifest) for one in run.spec.judges),
+            *jury.panel_labels(run, services),
+        ],
+        calibrations=jury.calibrations(run),
         settings=run.spec.analysis,
         data=_observations(run),
         notes=[*([run.spec.description] if run.spec.description else []), *_notes(reused)],
@@ -83,6 +89,7 @@ def _judge(choice: JudgeChoice, info: Info, manifest: dict[str, Any]) -> analyze
         name=choice.name,
         implementation=info.implementation,
         model=info.model,
+        role=JudgeRole(choice.role),
         description=f"{info.description} Rubrics: {said}{language}." if said else info.description,
     )
 

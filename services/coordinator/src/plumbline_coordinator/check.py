@@ -13,7 +13,7 @@ from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_contracts.judge import Rubric, RubricLanguage
 from plumbline_kit.errors import ProblemError
 
-from . import judges, recorded
+from . import judges, jury, panels, recorded
 from .items import read_items
 from .preparation import identified
 from .prompting import Prompting, builtin_languages, uses_urial
@@ -89,6 +89,7 @@ def _references(spec: ExperimentSpec, settings: Settings) -> Iterator[tuple[list
     for index, choice in enumerate(spec.judges):
         if choice.name not in settings.judge_urls:
             yield ["judges", index, "name"], _unknown("judge", choice.name, settings.judge_urls)
+    yield from panels.faults(spec)
     for language in spec.dataset.native:
         if language not in spec.languages:
             yield ["dataset", "native", language], f"{language!r} is not among the languages"
@@ -147,6 +148,9 @@ def _read(draft: Draft, text: SpecText, faults: list[Place], absent: list[Place]
 
     attempt(["dataset"], lambda: items.extend(read_items(spec, draft.files, draft.sources)))
     attempt(["prompts"], lambda: Prompting(spec, draft.reader(draft.files)))
+    for index, choice in enumerate(spec.judges):
+        if choice.calibration is not None:
+            attempt(["judges", index, "calibration"], partial(jury.calibration, draft, choice))
     for name in used_trainings(spec):
         attempt(["trainings", name, "data"], lambda name=name: _read_training(draft, name))  # type: ignore[misc]
     return items

@@ -13,7 +13,7 @@ from plumbline_contracts.judge import Rubric
 from plumbline_kit.client import ServiceClient, is_transient
 from plumbline_kit.errors import ProblemError
 
-from . import judges, provenance
+from . import judges, panels, provenance
 from .items import read_items
 from .run import Run
 from .stages.generate import untrained
@@ -34,6 +34,10 @@ async def prepare(run: Run, tell: Tell) -> None:
         for choice in run.spec.judges
         if f"judge:{choice.name}" in asked
     }
+    rubrics = before.rubrics | {
+        name: {one.name: provenance.aspects(one) for one in chosen} for name, chosen in found.items()
+    }
+    panels.must_share(run.spec, rubrics)
     for name, chosen in found.items():
         for rubric in chosen:
             await patiently(partial(_probe, run, name, rubric), tell)
@@ -41,9 +45,6 @@ async def prepare(run: Run, tell: Tell) -> None:
     # The artifact store may be away, as a service may.
     items = await patiently(partial(asyncio.to_thread, read_items, run.spec, run.files, run.sources), tell)
     await asyncio.to_thread(run.attempt.add_items, items)
-    rubrics = before.rubrics | {
-        name: {one.name: provenance.aspects(one) for one in chosen} for name, chosen in found.items()
-    }
     made_of = partial(provenance.manifest, run, services, rubrics, before.judged_on | found, models)
     manifest = await patiently(partial(asyncio.to_thread, made_of), tell)
     await asyncio.to_thread(run.attempt.keep, manifest=manifest.model_dump(mode="json"))

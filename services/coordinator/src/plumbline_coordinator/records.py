@@ -6,6 +6,7 @@ from typing import Any
 from plumbline_contracts import analyzer
 from plumbline_contracts.coordinator import PhaseName, RecordedJudgment, ResponseRecord
 
+from . import panels
 from .rows import Item, Outcome
 from .run import Run
 from .stages.generate import arms_and_languages
@@ -72,12 +73,17 @@ class _Page:
             completion_tokens=body.get("completion_tokens"),
             flags=instruction["flags"] if instruction else [],
             detections=self._detections(one.item),
-            judgments=[judgment for choice in self._judged(one) for judgment in self._scores(choice, one, response)],
+            judgments=self._judgments(one, response),
         )
 
     def _detections(self, item: str) -> list[analyzer.Detection]:
         body = self.detections.get(item, _NOT_RUN).body or {"detections": []}
         return [analyzer.Detection(**detection) for detection in body["detections"]]
+
+    def _judgments(self, one: Item, response: Outcome) -> list[RecordedJudgment]:
+        """The judges', then what the panels make of them."""
+        given = [judgment for choice in self._judged(one) for judgment in self._scores(choice, one, response)]
+        return given + [judgment for panel in self.run.spec.panels for judgment in panels.judgments(panel, given)]
 
     def _judged(self, one: Item) -> list[tuple[str, str]]:
         """(judge, rubric) of every judge that has a rubric for the item's category."""

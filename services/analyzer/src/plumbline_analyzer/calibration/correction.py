@@ -40,7 +40,7 @@ def misclassification(scores: Sequence[float], counts: ConfusionCounts, settings
     reach = float(stats.norm.ppf((1 + settings.confidence) / 2))
     intervals = [_interval(judged, len(scores), rows, gold, penalty, reach) for penalty in _PENALTIES]
     low, high = min(intervals, key=lambda ends: ends[1] - ends[0])
-    low, high = max(LOWEST, low), min(HIGHEST, high)
+    low, high = np.clip([low, high], LOWEST, HIGHEST)
     known = high - low < _WHOLE * (HIGHEST - LOWEST)
     return Estimate(value=float((low + high) / 2) if known else None, low=float(low), high=float(high))
 
@@ -50,7 +50,9 @@ def _interval(judged: Floats, n: int, rows: Floats, gold: Floats, penalty: float
     middle = VALUES.mean()
     worth = middle + np.linalg.solve(rows.T @ rows + penalty * np.eye(LABELS), rows.T @ (VALUES - middle))
     value, bias = judged @ worth, rows @ worth - VALUES
-    of_scores = (judged @ worth**2 - value**2) / n
+    # As if some scores of every label were there too (Agresti & Coull 1998): few scores that agree are no certainty.
+    spread = (n * judged + reach**2 / LABELS) / (n + reach**2)
+    of_scores = (spread @ worth**2 - (spread @ worth) ** 2) / n
     of_gold = ((rows @ worth**2 - (rows @ worth) ** 2) / gold).max()  # at most this, whatever the true labels are
     error = reach * float(np.sqrt(max(0.0, of_scores + of_gold)))
     return float(value - bias.max() - error), float(value - bias.min() + error)
