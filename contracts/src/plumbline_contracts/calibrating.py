@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from .analysis import AnalysisSettings, JudgeLabel
 from .calibration import Calibration
@@ -35,6 +35,27 @@ class GoldPair(Request):
 
 
 class CalibrationRequest(Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "judge": {"name": "mine", "implementation": "openai", "model": "m", "description": "A model."},
+                    "rubric": "rules",
+                    "rubric_version": "1.0.0",
+                    "aspect": "mean",
+                    "gold": "gold.csv",
+                    "scores": [
+                        {"item": "1", "language": "en", "gold": 5, "scores": [4.0, 4.0], "padded": 4.5},
+                        {"item": "2", "language": "en", "gold": 1, "scores": [2.0, 2.0], "padded": 2.0},
+                        {"item": "1", "language": "es", "gold": 5, "scores": [4.0, 3.0], "padded": 4.0},
+                        {"item": "2", "language": "es", "gold": 1, "scores": [1.0, 1.0], "padded": 1.0},
+                    ],
+                    "pairs": [{"language": "en", "verdict": "a", "swapped": "a"}],
+                }
+            ]
+        }
+    )
+
     judge: JudgeLabel
     rubric: Text
     rubric_version: Text
