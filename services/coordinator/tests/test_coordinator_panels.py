@@ -17,6 +17,9 @@ def given(*scores, aspect="depth"):
             aspect=aspect,
             score=score if isinstance(score, int | float) else None,
             rationale=None,
+            stated=None,
+            confidence=None,
+            repaired=False,
             missing=score if isinstance(score, str) else None,
         )
         for judge, score in zip(JUDGES, scores, strict=False)

@@ -33,6 +33,9 @@ def _judgment(panel: Panel, aspect: str, members: Sequence[RecordedJudgment]) ->
         rubric=" + ".join(dict.fromkeys(one.rubric for one in members)),
         aspect=aspect,
         score=score,
+        stated=None,
+        confidence=None,
+        repaired=False,
         rationale=f"{panel.aggregation} of {told}",
         missing=None if score is not None else NO_MAJORITY if enough else NO_QUORUM,
     )
