@@ -21,14 +21,15 @@ def share(found: int, n: int, settings: AnalysisSettings) -> Estimate:
     if n == 0:
         return NOTHING
     low, high = rates.wilson(np.array([found]), np.array([n]), settings.confidence)
-    return Estimate(value=found / n, low=number(float(low[0])), high=number(float(high[0])))
+    return Estimate(value=found / n, low=number(low[0]), high=number(high[0]))
 
 
 def mean(values: Sequence[float], settings: AnalysisSettings) -> Estimate:
     if not values:
         return NOTHING
-    low, high = _bootstrap(settings).means(np.asarray(values, dtype=float)[:, None])
-    return Estimate(value=float(np.mean(values)), low=number(float(low[0])), high=number(float(high[0])))
+    columns = np.asarray(values, dtype=float)[:, None]
+    low, high = _bootstrap(settings).ratios(columns, np.ones_like(columns))
+    return Estimate(value=float(np.mean(values)), low=number(low[0]), high=number(high[0]))
 
 
 def kappa(scores: Sequence[float], gold: Sequence[float], settings: AnalysisSettings) -> Estimate:
