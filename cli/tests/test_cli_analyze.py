@@ -1,11 +1,14 @@
 """`plumbline analyze`: every form of file, what is wrong with one, and an analyzer that lives with the command."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from plumbline.analysis import reading
+from plumbline_contracts.analyzer import AnalysisRequest, AnalysisSettings
+from plumbline_contracts.common import Artifact
 from plumbline_kit.errors import ProblemError
 
 
@@ -112,7 +115,7 @@ def test_a_report_and_its_folder_without_any_service(plumbline, tmp_path) -> Non
     base = just_eval(tmp_path / "base.json", "base", ["2", "3"] * 10)
     dpo = just_eval(tmp_path / "dpo.json", "dpo", ["4", "4", "N/A", "5"] * 5)
     outcome = plumbline(
-        "analyze", base, dpo, "--folder", "first", "--resamples", "200", "--json", "--title", "Two <arms>"
+        "analyze", base, dpo, "--folder", "first", "--resamples", "200", "--json", "--title", "Two <a>"
     )
     assert outcome.code == 0, outcome.err
     results = outcome.json["results"]
@@ -128,6 +131,31 @@ def test_a_report_and_its_folder_without_any_service(plumbline, tmp_path) -> Non
     assert (folder / "figures" / "scores-1-gpt-4-en.pdf").read_bytes().startswith(b"%PDF")
     again = plumbline("analyze", base, "--folder", "first")
     assert (again.code, "name a new one by --folder" in again.err) == (2, True)
+
+
+def test_an_exported_folder_is_analyzed_as_it_was(plumbline, tmp_path) -> None:
+    collected = read(just_eval(tmp_path / "a.json", "a", ["1", "2", "4"] * 4))
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    text = "".join(one.model_dump_json() + "\n" for one in collected.observations)
+    (folder / "observations.jsonl").write_text(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    request = AnalysisRequest(
+        experiment="one",
+        title="Then",
+        arms=collected.arms,
+        languages=["en"],
+        judges=collected.judges,
+        settings=AnalysisSettings(resamples=100, confidence=0.9),
+        data=Artifact(uri="artifact:x", sha256=digest, bytes=len(text)),
+    )
+    (folder / "analysis.json").write_text(request.model_dump_json())
+    outcome = plumbline("analyze", folder, "--folder", "again", "--json")
+    assert outcome.json["results"]["means"][0]["mean"] == pytest.approx(7 / 3)
+    assert "90% interval" in (plumbline.folder / "again" / "report.html").read_text()
+    (folder / "observations.jsonl").write_text(text + text)
+    changed = plumbline("analyze", folder, "--folder", "changed")
+    assert (changed.code, "analyzed was" in changed.err) == (2, True)
 
 
 def test_an_arm_that_is_not_there(plumbline, tmp_path) -> None:

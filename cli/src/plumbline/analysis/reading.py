@@ -1,6 +1,6 @@
 """Which form a file has, and all files together as one analysis."""
 
-import json
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from . import just_eval, lm_eval, table
 from .given import Collected, Source, arm_label, judge_label, refuse, rows
 
+OBSERVATIONS = "observations.jsonl"
 _LANGUAGE = TypeAdapter(Language)
 
 
@@ -114,11 +115,17 @@ def _merged(observations: Iterator[Observation]) -> list[Observation]:
 
 
 def exported(folder: Path) -> AnalysisRequest | None:
-    """The analysis of a folder that `plumbline export --format folder` made; `data` is its observations.jsonl."""
+    """The analysis of a folder that `plumbline export` made; its `data` is the folder's observations.jsonl, as then."""
     path = folder / "analysis.json"
     if not path.is_file():
         return None
     try:
-        return AnalysisRequest.model_validate(json.loads(path.read_bytes()))
-    except (ValidationError, json.JSONDecodeError) as error:
-        raise refuse(path, "its content", f"no analysis: {error}") from error
+        request = AnalysisRequest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise refuse(path, "its content", f"no analysis: {error.errors()[0]['msg']}") from error
+    with (folder / OBSERVATIONS).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if request.data is None or request.data.sha256 != found:
+        said = request.data and request.data.sha256
+        raise refuse(path, "data.sha256", f"{OBSERVATIONS} has {found}, analyzed was {said}")
+    return request

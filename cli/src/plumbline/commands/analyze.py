@@ -60,7 +60,7 @@ def analyze(
         exported = reading.exported(given[0].path) if len(given) == 1 and given[0].path.is_dir() else None
         with whole(folder.resolve()) as partial, own_analyzer() as analyzer:
             if exported is not None:
-                results = analyzer.analyze(exported, given[0].path / "observations.jsonl")
+                results = analyzer.analyze(exported, given[0].path / reading.OBSERVATIONS)
             else:
                 collected = reading.collect(given)
                 request = _request(collected, title or ", ".join(one.name for one in given), baseline, settings)
@@ -99,7 +99,7 @@ def _analyze(
     analyzer: OwnAnalyzer, request: AnalysisRequest, collected: Collected, detect: bool, folder: Path
 ) -> AnalysisResponse:
     observations = analyzer.detect(collected.observations) if detect else collected.observations
-    data = folder / "observations.jsonl"
+    data = folder / reading.OBSERVATIONS
     with data.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(one.model_dump_json() + "\n" for one in observations)
     return analyzer.analyze(request, data)
