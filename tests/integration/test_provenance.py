@@ -69,3 +69,18 @@ def test_the_analysis_is_repeated_from_an_export_without_services(stack: Stack, 
     again = analyzer._analyze(request).model_dump(mode="json")
     assert again == json.loads((folder / "results.json").read_text()) == stack.coordinator.get(finished, "/results")
     assert json.loads((folder / "manifest.json").read_text()) == stack.coordinator.get(finished, "/manifest")
+
+
+def test_the_reports_folder_and_what_analyze_makes_of_the_export_are_the_same(
+    stack: Stack, finished: str, tmp_path: Path
+) -> None:
+    plumbline(stack, "report", finished, "--folder", str(tmp_path / "paper"))
+    plumbline(stack, "export", finished, "--output", str(tmp_path / "kept"))
+    plumbline(stack, "analyze", str(tmp_path / "kept"), "--folder", str(tmp_path / "again"))
+    then, now = (sorted((tmp_path / folder / "tables").iterdir()) for folder in ("paper", "again"))
+    assert [path.name for path in then] == [path.name for path in now]
+    assert [path.read_bytes() for path in then] == [path.read_bytes() for path in now]
+    assert {path.suffix for path in (tmp_path / "paper" / "figures").iterdir()} == {".svg", ".pdf"}
+    page = (tmp_path / "paper" / "report.html").read_text()
+    for digest in stack.coordinator.get(finished, "/manifest")["prompts"].values():
+        assert digest in page

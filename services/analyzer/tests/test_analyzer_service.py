@@ -2,10 +2,13 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from plumbline_analyzer.statistical import StatisticalAnalyzer
 from plumbline_contracts.analyzer import (
     AnalysisRequest,
+    AnalysisSettings,
     ArmLabel,
     DetectableEffectRequest,
     DetectionItem,
@@ -164,6 +167,38 @@ async def test_a_bad_line_is_named(analyzer, store, observe, request_of, second,
         await analyzer.analyze(request_of(data=data))
     assert caught.value.status == 422
     assert caught.value.errors[0].place == where
+
+
+def parquet(rows, path: Path) -> bytes:
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=7)
+    return path.read_bytes()
+
+
+@pytest.mark.anyio
+async def test_parquet_gives_what_lines_give(analyzer, store, observe, request_of, tmp_path) -> None:
+    observations = [
+        observe(i, arm=arm, scores={"depth": 1 + (i * 7 + len(arm)) % 5}, found=[Detector.INFINITE_LOOP][: i % 2])
+        for arm in ("base", "dpo")
+        for i in range(20)
+    ]
+    observations[3] = observe(3, response=None, missing="timeout")
+    rows = [one.model_dump(mode="json") for one in observations]
+    given = {
+        "lines": store.put_bytes(lines(observations), "lines"),
+        "parquet": store.put_bytes(parquet(rows, tmp_path / "x"), "parquet"),
+    }
+    settings = AnalysisSettings(resamples=100)
+    found = [await analyzer.analyze(request_of(data=data, settings=settings)) for data in given.values()]
+    first, second = (one.model_dump(exclude={"report", "folder"}) for one in found)
+    assert first == second
+    pages = [store.path(one.report).read_text() for one in found]
+    assert pages[0].count("<mark") == pages[1].count("<mark") > 0
+    rows[1]["language"] = "English"
+    spoiled = store.put_bytes(parquet(rows, tmp_path / "x"), "spoiled")
+    with pytest.raises(ProblemError, match=r"wrong at row 2\.language"):
+        await analyzer.analyze(request_of(data=spoiled))
+    with pytest.raises(ProblemError, match="no readable Parquet file"):
+        await analyzer.analyze(request_of(data=store.put_bytes(b"PAR1 but not more", "short")))
 
 
 @pytest.mark.anyio
