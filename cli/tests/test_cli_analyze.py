@@ -114,9 +114,7 @@ def test_a_report_and_its_folder_without_any_service(plumbline, tmp_path) -> Non
     """Also from the folder that an export makes: the same numbers."""
     base = just_eval(tmp_path / "base.json", "base", ["2", "3"] * 10)
     dpo = just_eval(tmp_path / "dpo.json", "dpo", ["4", "4", "N/A", "5"] * 5)
-    outcome = plumbline(
-        "analyze", base, dpo, "--folder", "first", "--resamples", "200", "--json", "--title", "Two <a>"
-    )
+    outcome = plumbline("analyze", base, dpo, "--folder", "first", "--resamples", "200", "--json", "--title", "Two <a>")
     assert outcome.code == 0, outcome.err
     results = outcome.json["results"]
     dpo_mean = next(mean for mean in results["means"] if mean["arm"] == "dpo")
