@@ -20,13 +20,14 @@ import anyio
 import yaml
 from plumbline_contracts import coordinator as contract
 from plumbline_contracts import examples
-from plumbline_contracts.analyzer import AnalysisResponse, AspectMean, Detection, Detector, ErrorRate, Finding
+from plumbline_contracts.analyzer import AnalysisResponse, AspectMean, Detector, ErrorRate
 from plumbline_contracts.common import Artifact, Info, Place
-from plumbline_contracts.experiment import ExperimentSpec
+from plumbline_contracts.experiment import ExperimentSpec, Limits
 from plumbline_kit import app, settings
 from plumbline_kit.errors import ProblemError
 from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
+from stand_in_records import record
 
 ITEMS = 4
 STEPS = ITEMS * len(contract.PhaseName)
@@ -82,7 +83,7 @@ class StandIn:
             if json.loads(file.read_text())["submission"] != submission.model_dump():
                 raise ProblemError(409, "id-taken", f"{id!r} is another experiment.")
         else:
-            self._save(id, {"submission": submission.model_dump(), "step": 0, "cancelled": False})
+            self._save(id, {"submission": submission.model_dump(), "step": 0, "cancelled": False, "attempt": 1})
         return self._experiment(id)
 
     async def list_all(self, query: contract.ExperimentQuery) -> contract.ExperimentList:
@@ -96,6 +97,19 @@ class StandIn:
     async def cancel(self, id: str) -> contract.Experiment:
         self._save(id, self._load(id) | {"cancelled": True})
         return self._experiment(id)
+
+    async def pause(self, id: str) -> contract.Experiment:
+        self._save(id, self._load(id) | {"paused": True})
+        return self._experiment(id)
+
+    async def resume(self, id: str, resumption: contract.Resumption) -> contract.Experiment:
+        limits = resumption.limits.model_dump(exclude_unset=True) if resumption.limits else {}
+        again = {"paused": False, "cancelled": False, "limits": limits, "attempt": 2}
+        self._save(id, self._load(id) | again)
+        return self._experiment(id)
+
+    async def retry(self, id: str) -> contract.Experiment:
+        return self._experiment(id)  # nothing has failed
 
     async def events(self, id: str) -> AsyncIterator[contract.Experiment]:
         while True:
@@ -210,16 +224,21 @@ class StandIn:
         state = contract.ExperimentState.RUNNING
         if entry["cancelled"]:
             state = contract.ExperimentState.CANCELLED
+        elif entry.get("paused"):
+            state = contract.ExperimentState.PAUSED
         elif "fails" in spec.description and step > ITEMS * 3:
             state = contract.ExperimentState.FAILED
         elif step >= STEPS:
             state = contract.ExperimentState.COMPLETED
-        ended = state is not contract.ExperimentState.RUNNING
+        ended = state not in (contract.ExperimentState.RUNNING, contract.ExperimentState.PAUSED)
         return contract.Experiment(
             id=id,
             name=spec.name,
             state=state,
             cause="the generator has no such model" if state is contract.ExperimentState.FAILED else None,
+            attempt=entry["attempt"],
+            limits=Limits(**entry.get("limits", {})),
+            spent=contract.Spent(calls=step, tokens=0, hours=0),
             phases=[phase(name, step - ITEMS * index, held) for index, name in enumerate(contract.PhaseName)],
             spec_sha256=hashlib.sha256(entry["submission"]["spec"].encode()).hexdigest(),
             created=STARTED,
@@ -238,47 +257,11 @@ def phase(name: contract.PhaseName, done: int, held: bool) -> contract.Phase:
         total=ITEMS,
         reused=1 if name is contract.PhaseName.GENERATE and state is states.DONE else 0,
         failed=int(state is states.DONE and name is contract.PhaseName.JUDGE),
+        flow=[],
         message="waits for the generator" if held and state is states.RUNNING else None,
         started=STARTED if state is not states.PENDING else None,
         finished=STARTED if state is states.DONE else None,
     )
-
-
-def record(index: int, better: bool = False) -> contract.ResponseRecord:
-    better = better and index == 2
-    missing = "the generator gave up" if index == 5 else None
-    response = None if missing else f'Ligne "une",\nligne deux; été n° {index}{" !" * better}'
-    return contract.ResponseRecord(
-        arm="urial" if index % 2 else "zero-shot",
-        language="fr",
-        item=str(index // 2),
-        category="regular",
-        instruction="Écris deux lignes.",
-        response=response,
-        raw_response=response,
-        missing=missing,
-        finish_reason=None if missing else "stop",
-        prompt_tokens=None if missing else 12,
-        completion_tokens=None if missing else 7,
-        flags=[],
-        detections=[]
-        if missing
-        else [
-            Detection(detector=detector, finding=Finding.ABSENT, evidence=None, start=None, end=None)
-            for detector in Detector
-        ],
-        judgments=[]
-        if missing
-        else [
-            judgment("clarity", score=4.0 + better, rationale="Clair."),
-            judgment("depth", missing="unscored: no number"),
-        ],
-    )
-
-
-def judgment(aspect: str, **given: Any) -> contract.RecordedJudgment:
-    unknown = {"score": None, "stated": None, "rationale": None, "confidence": None, "repaired": False, "missing": None}
-    return contract.RecordedJudgment(judge="judge", rubric="r", aspect=aspect, **(unknown | given))
 
 
 def main() -> None:

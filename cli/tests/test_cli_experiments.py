@@ -73,3 +73,16 @@ def test_what_is_no_url_exits_with_2(plumbline, url):
     outcome = plumbline("list", "--url", url)
     assert outcome.code == 2
     assert "is not an address of a coordinator" in outcome.err
+
+
+def test_pause_resume_and_retry(coordinator, plumbline, write_spec):
+    plumbline("run", write_spec("held"), "--id", "two", "--detach")
+    assert "To go on: plumbline resume two" in plumbline("pause", "two").out
+    watched = plumbline("watch", "two")
+    assert (watched.code, "Experiment two paused" in watched.err) == (7, True)
+    resumed = plumbline("resume", "two", "--calls", "500", "--json").json
+    assert (resumed["state"], resumed["attempt"], resumed["limits"]["calls"]) == ("running", 2, 500)
+    assert plumbline("resume", "two", "--hours", "0").code == 2
+    plumbline("run", write_spec(), "--id", "one")
+    assert plumbline("retry", "one").code == 2
+    assert "Nothing has failed" in plumbline("retry", "one", "--failed").out

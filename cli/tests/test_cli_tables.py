@@ -9,7 +9,8 @@ from plumbline.tables import results
 from plumbline.terminal import Terminal
 from plumbline_contracts.analyzer import AnalysisResponse, AspectMean
 from plumbline_contracts.common import Artifact
-from plumbline_contracts.coordinator import Experiment, Phase
+from plumbline_contracts.coordinator import Experiment, Phase, Spent
+from plumbline_contracts.experiment import Limits
 from plumbline_contracts.results import completed
 from rich.console import Console
 
@@ -51,13 +52,14 @@ def test_bars_show_counts_failures_and_what_a_phase_waits_for():
     terminal = Terminal()
     terminal.console = Console(width=120, force_terminal=True, file=io.StringIO())
     moment = datetime(2026, 1, 2, tzinfo=UTC)
-    common = {"started": moment, "finished": None, "message": None}
+    common = {"started": moment, "finished": None, "message": None, "flow": []}
     phases = [
         Phase(name="train", state="done", done=0, total=0, failed=0, **common),
         Phase(name="judge", state="running", done=12, total=40, failed=3, **common | {"message": "waits for \x1b[2J"}),
     ]
     experiment = Experiment(
-        id="x", name="x", state="running", cause=None, phases=phases, spec_sha256="0" * 64, created=moment,
+        id="x", name="x", state="running", cause=None, attempt=1, limits=Limits(), phases=phases,
+        spent=Spent(calls=0, tokens=0, hours=0), spec_sha256="0" * 64, created=moment,
         started=moment, finished=None,
     )  # fmt: skip
     with PhaseBars(terminal) as bars:

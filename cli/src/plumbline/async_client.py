@@ -21,9 +21,11 @@ from plumbline_contracts.coordinator import (
     ResponsePage,
     ResponseQuery,
     ResponseRecord,
+    Resumption,
     SpecCheck,
     Submission,
 )
+from plumbline_contracts.experiment import Limits
 from plumbline_kit.client import ServiceClient, Unreachable, is_transient
 from plumbline_kit.errors import ProblemError
 from pydantic import SecretStr, StringConstraints, TypeAdapter, ValidationError
@@ -32,6 +34,7 @@ from .experiment_file import ExperimentFile, LocalFile
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 ENDED = frozenset({ExperimentState.COMPLETED, ExperimentState.FAILED, ExperimentState.CANCELLED})
+STILL = ENDED | {ExperimentState.PAUSED}  # nothing happens until somebody, or something, has done its part
 _RECONNECT_S = 1.0
 _CHUNK_BYTES = 256 * 1024
 Listed = TypeVar("Listed", ExperimentList, ResponsePage)
@@ -127,8 +130,26 @@ class AsyncPlumblineClient:
         """End it; what it has produced is kept. Harmless when it has ended."""
         return await self._service.call("POST", _path(id) + "/cancel", Experiment)
 
+    async def pause(self, id: str) -> Experiment:
+        """Begin nothing more until it is resumed; requests under way are still kept. Raises `has-ended`."""
+        return await self._service.call("POST", _path(id) + "/pause", Experiment)
+
+    async def resume(self, id: str, limits: Limits | None = None) -> Experiment:
+        """Go on with what is paused or was cancelled; `limits` replace those of its file. Harmless while it runs.
+
+        Raises `has-ended` when it has completed or failed: what failed can be retried.
+        """
+        return await self._service.call("POST", _path(id) + "/resume", Experiment, Resumption(limits=limits))
+
+    async def retry(self, id: str) -> Experiment:
+        """Do again the items that failed and what follows from them, and no others. Raises `goes-on` before the end.
+
+        Where nothing has failed, its `attempt` stays as it was.
+        """
+        return await self._service.call("POST", _path(id) + "/retry", Experiment)
+
     async def watch(self, id: str, *, patience: float = 300, waiting: Waiting = unheard) -> AsyncGenerator[Experiment]:
-        """The experiment now and after every change, until it has ended.
+        """The experiment now and after every change, until it has ended or is paused.
 
         When the coordinator goes away, `waiting` hears why, and the watch goes on when it is back within `patience`
         seconds; otherwise it raises what was heard last.
@@ -141,7 +162,7 @@ class AsyncPlumblineClient:
                 async with aclosing(self._events(id)) as events:
                     async for experiment in events:
                         yield experiment
-                        if experiment.state in ENDED:
+                        if experiment.state in STILL:
                             return
                         heard = True
             except ProblemError as error:
@@ -166,13 +187,13 @@ class AsyncPlumblineClient:
             raise ProblemError(500, "contract-broken", detail) from error
 
     async def wait(self, id: str, *, patience: float = 300) -> Experiment:
-        """The experiment as it ended: completed, failed or cancelled, which its `state` says.
+        """The experiment as it ended or is paused, which its `state` says.
 
         For a limit: `async with asyncio.timeout(3600): await client.wait(id)`; the experiment goes on.
         """
         async with aclosing(self.watch(id, patience=patience)) as states:
             async for experiment in states:
-                if experiment.state in ENDED:
+                if experiment.state in STILL:
                     return experiment
         raise AssertionError("a watch ends with the experiment, or raises")
 

@@ -7,7 +7,7 @@ import stamina
 import typer
 
 from . import __version__
-from .commands import analyze, calibrate, conform, diff, down, experiments, export, plan, run, up
+from .commands import analyze, attempts, calibrate, conform, diff, down, experiments, export, plan, run, up
 
 _HELP = """Measure how well language models follow instructions, in every language you care about.
 
@@ -25,6 +25,7 @@ Exit codes
   4   there is no such experiment
   5   the experiment was cancelled
   6   anything else: not finished yet, a service failed, a file problem
+  7   the experiment is paused; it says what to do
   130 ended by Ctrl-C (an experiment goes on)
 
 \b
@@ -62,6 +63,9 @@ app.command()(run.watch)
 app.command("list")(experiments.list_all)
 app.command()(experiments.status)
 app.command()(experiments.cancel)
+app.command()(attempts.pause)
+app.command()(attempts.resume)
+app.command()(attempts.retry)
 app.command()(experiments.report)
 app.command()(export.export)
 app.command()(diff.diff)

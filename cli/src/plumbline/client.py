@@ -20,6 +20,7 @@ from plumbline_contracts.coordinator import (
     SpecCheck,
     Submission,
 )
+from plumbline_contracts.experiment import Limits
 from plumbline_kit.errors import ProblemError
 
 from .async_client import DEFAULT_URL, ENDED, AsyncPlumblineClient, Sent, Waiting, unheard
@@ -89,8 +90,20 @@ class PlumblineClient:
         """End it; what it has produced is kept."""
         return self._call(lambda: self._client.cancel(id))
 
+    def pause(self, id: str) -> Experiment:
+        """Begin nothing more until it is resumed, or the problem `has-ended`."""
+        return self._call(lambda: self._client.pause(id))
+
+    def resume(self, id: str, limits: Limits | None = None) -> Experiment:
+        """Go on with what is paused or was cancelled, perhaps with other limits, or the problem `has-ended`."""
+        return self._call(lambda: self._client.resume(id, limits))
+
+    def retry(self, id: str) -> Experiment:
+        """Do again what failed in an experiment that has ended, and nothing else, or the problem `goes-on`."""
+        return self._call(lambda: self._client.retry(id))
+
     def watch(self, id: str, *, patience: float = 300, waiting: Waiting = unheard) -> Iterator[Experiment]:
-        """The experiment now and after every change, until it has ended.
+        """The experiment now and after every change, until it has ended or is paused.
 
         When the coordinator goes away, `waiting` hears why, and the watch goes on when it is back within `patience`
         seconds.
@@ -118,7 +131,7 @@ class PlumblineClient:
             reading.cancel()
 
     def wait(self, id: str, *, timeout: float | None = None, patience: float = 300) -> Experiment:
-        """The experiment as it ended, whichever way; TimeoutError after `timeout` seconds."""
+        """The experiment as it ended, whichever way, or is paused; TimeoutError after `timeout` seconds."""
 
         async def within() -> Experiment:
             async with asyncio.timeout(timeout):

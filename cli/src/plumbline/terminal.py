@@ -27,11 +27,13 @@ class ExitCode(IntEnum):
     NOT_FOUND = 4
     CANCELLED = 5
     OTHER = 6
+    PAUSED = 7
 
 
 EXIT_OF_STATE = {
     ExperimentState.FAILED: ExitCode.EXPERIMENT_FAILED,
     ExperimentState.CANCELLED: ExitCode.CANCELLED,
+    ExperimentState.PAUSED: ExitCode.PAUSED,
 }
 _USAGE = {401, 403, 413, 422}
 _LOCAL = {"127.0.0.1", "localhost", "::1"}

@@ -25,8 +25,9 @@ from .common import (
     problems,
     sent,
 )
-from .planning import Plan, PlannedComparison, PlannedPhase, PlannedTokens, SpecCheck
-from .progress import Experiment, ExperimentList, ExperimentState, Phase, PhaseName, PhaseState
+from .experiment import Limits
+from .planning import Plan, SpecCheck
+from .progress import Experiment, ExperimentList, ExperimentState, Flow, Phase, PhaseName, PhaseState, Spent
 from .provenance import Default, Manifest
 from .queries import ExperimentQuery, Missing, PageQuery, ResponseQuery
 from .records import RecordedJudgment, ResponsePage, ResponseRecord
@@ -38,6 +39,7 @@ __all__ = [
     "ExperimentList",
     "ExperimentQuery",
     "ExperimentState",
+    "Flow",
     "Manifest",
     "Missing",
     "PageQuery",
@@ -45,14 +47,13 @@ __all__ = [
     "PhaseName",
     "PhaseState",
     "Plan",
-    "PlannedComparison",
-    "PlannedPhase",
-    "PlannedTokens",
     "RecordedJudgment",
     "ResponsePage",
     "ResponseQuery",
     "ResponseRecord",
+    "Resumption",
     "SpecCheck",
+    "Spent",
     "Submission",
 ]  # one name for the whole contract
 
@@ -100,6 +101,14 @@ class Submission(Request):
         return self
 
 
+class Resumption(Request):
+    """`limits` replaces those that it names; null removes one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"limits": {"calls": 20000}}]})
+
+    limits: Limits | None = None
+
+
 class Coordinator(Protocol):
     async def upload(self, sha256: str, content: bytes) -> Artifact:
         """Keep a file, or raise `digest-mismatch`."""
@@ -107,8 +116,7 @@ class Coordinator(Protocol):
     async def check_spec(self, submission: Submission) -> SpecCheck:
         """Validate fully without running, or raise `invalid-spec` with every fault and its place."""
 
-    async def plan(self, submission: Submission) -> Plan:
-        """The same, and what a run would cost and could find."""
+    async def plan(self, submission: Submission) -> Plan: ...
 
     async def put(self, id: str, submission: Submission) -> Experiment:
         """Start, or return what this id and spec have; `id-taken` for another spec."""
@@ -117,7 +125,17 @@ class Coordinator(Protocol):
 
     async def get(self, id: str) -> Experiment: ...
 
-    async def cancel(self, id: str) -> Experiment: ...
+    async def cancel(self, id: str) -> Experiment:
+        """When this has returned, nothing of the experiment changes any more, until it is resumed."""
+
+    async def pause(self, id: str) -> Experiment:
+        """Begin nothing more, and keep what is under way; `has-ended`."""
+
+    async def resume(self, id: str, resumption: Resumption) -> Experiment:
+        """Go on with what is paused or was cancelled; `has-ended` for what has completed or failed."""
+
+    async def retry(self, id: str) -> Experiment:
+        """Do again what failed, and what follows from it; `goes-on` before the end."""
 
     def events(self, id: str) -> AsyncIterator[Experiment]:
         """The state now and after every change, until it has ended."""
@@ -184,7 +202,28 @@ async def get(id: Identifier, coordinator: Implementation) -> Experiment:
 
 @router.post("/experiments/{id}/cancel", operation_id="cancel_experiment", status_code=202, responses=problems(404))
 async def cancel(id: Identifier, coordinator: Implementation) -> Experiment:
+    """End it. When this has returned, nothing of it changes any more; it can be resumed."""
     return await coordinator.cancel(id)
+
+
+@router.post("/experiments/{id}/pause", operation_id="pause_experiment", status_code=202, responses=problems(404, 409))
+async def pause(id: Identifier, coordinator: Implementation) -> Experiment:
+    """Begin nothing more until it is resumed; requests under way are still answered and kept."""
+    return await coordinator.pause(id)
+
+
+@router.post(
+    "/experiments/{id}/resume", operation_id="resume_experiment", status_code=202, responses=problems(404, 409)
+)
+async def resume(id: Identifier, coordinator: Implementation, resumption: Resumption = Resumption()) -> Experiment:
+    """Go on with an experiment that is paused or was cancelled, perhaps with other limits; harmless while it runs."""
+    return await coordinator.resume(id, resumption)
+
+
+@router.post("/experiments/{id}/retry", operation_id="retry_experiment", status_code=202, responses=problems(404, 409))
+async def retry(id: Identifier, coordinator: Implementation) -> Experiment:
+    """Do again, in an experiment that does not run, the items that failed and what follows from them, and no others."""
+    return await coordinator.retry(id)
 
 
 # As a dependency, so that an unknown id is a 404 and not a stream that breaks.

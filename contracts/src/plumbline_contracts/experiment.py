@@ -152,6 +152,16 @@ class Panel(Request):
     quorum: int | None = Field(default=None, ge=1, description="Judges that must have scored; null: all of them.")
 
 
+class Limits(Request):
+    """What an experiment may spend. At a limit it is paused; batches under way are still stored, so tokens may be a
+    little more. Everything counts, also what is done again.
+    """
+
+    calls: int | None = Field(default=None, ge=1, description="Requests to translator, generator and judges.")
+    tokens: int | None = Field(default=None, ge=1, description="Of prompts and completions, as the generator counts.")
+    hours: float | None = Field(default=None, gt=0, description="Time during which it is queued or running.")
+
+
 class ExperimentSpec(Request):
     """See experiments/quickstart.yaml."""
 
@@ -178,6 +188,7 @@ class ExperimentSpec(Request):
         description="Take answers that an earlier experiment got from the same service to the same question."
         " What is done anew is kept for later ones either way.",
     )
+    limits: Limits = Limits()
 
     @model_validator(mode="before")
     @classmethod

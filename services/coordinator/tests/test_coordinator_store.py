@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 from plumbline_contracts.coordinator import ExperimentState, PhaseName
-from plumbline_contracts.experiment import ExperimentSpec
+from plumbline_contracts.experiment import ExperimentSpec, Limits
 from plumbline_coordinator import database
 from plumbline_coordinator.attempt import Attempt
+from plumbline_coordinator.budget import exceeded
 from plumbline_coordinator.lease import claim
 from plumbline_coordinator.rows import Chunk, Outcome
 from plumbline_coordinator.store import Store
 from plumbline_coordinator.tables import metadata
+from plumbline_coordinator.transactions import hours
 from plumbline_kit.errors import ProblemError
 from sqlalchemy import Engine, inspect, text
 
@@ -106,7 +108,7 @@ def counted(store: Store, name: PhaseName = PhaseName.GENERATE) -> tuple[int, in
 
 def test_nothing_changes_after_a_cancellation(store: Store, attempt: Attempt) -> None:
     attempt.start_phase(PhaseName.GENERATE, 5)
-    assert attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("1", {"text": "in time"})])])
+    attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("1", {"text": "in time"})])])
     store.cancel("a")
     for late in (ExperimentState.COMPLETED, ExperimentState.FAILED):
         attempt.end(late, "late")
@@ -115,7 +117,7 @@ def test_nothing_changes_after_a_cancellation(store: Store, attempt: Attempt) ->
     attempt.keep(results={"late": True})
     attempt.complete({"late": True})
     assert attempt.plan(PhaseName.DETECT, [Chunk(0, "zero-shot/en", ("1",))]) == []
-    assert not attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("2", {"text": "late"})])])
+    assert attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("2", {"text": "late"})])]).state == "cancelled"
     row = store.get("a")
     assert (row.state, row.cause, row.results, row.manifest) == ("cancelled", "cancelled on request", None, None)
     assert (state(store)[0], state(store, PhaseName.DETECT)[0]) == ("running", "pending")
@@ -126,7 +128,7 @@ def test_nothing_changes_after_a_cancellation(store: Store, attempt: Attempt) ->
 def test_an_attempt_changes_nothing_once_there_is_another(store: Store, attempt: Attempt) -> None:
     assert store.attempt_again("a", 1) == 2
     assert store.attempt_again("a", 1) is None
-    assert not attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("1", {})])])
+    assert attempt.save(PhaseName.GENERATE, [("zero-shot/en", [Outcome("1", {})])]).attempt == 2
     attempt.end(ExperimentState.FAILED, "late")
     assert not attempt.goes_on()
     assert store.attempt("a").goes_on()
@@ -220,3 +222,57 @@ def test_a_database_file_is_for_one_process(engine: Engine) -> None:
     with mine.living() as living:
         assert living == {"embedded"}
     mine.release()
+
+
+def test_what_an_experiment_costs_is_counted_with_its_results(store: Store, attempt: Attempt) -> None:
+    body = {"prompt_tokens": 20, "completion_tokens": 5}
+    attempt.save(PhaseName.GENERATE, [("u", [Outcome("1", body), Outcome("2", body)])], calls=1)
+    attempt.save(PhaseName.DETECT, [("u", [Outcome("1", {})])])
+    attempt.pause("request", "Paused.")
+    row = attempt.save(PhaseName.GENERATE, [("u", [Outcome("3", body)])], calls=1)  # was under way
+    assert (row.state, row.calls, row.tokens) == ("paused", 2, 75)
+    assert exceeded(row, ("calls", "tokens")) is None
+    store.resume("a", Limits(calls=3))
+    row = store.get("a")
+    assert (row.state, row.attempt, row.limits) == ("queued", 2, {"calls": 3, "tokens": None, "hours": None})
+    assert exceeded(row, ("calls",)) is None
+    assert "Its limit of 3 calls is reached." in str(exceeded(row, ("calls",), under_way=1))
+
+
+def test_time_counts_while_an_experiment_goes_on(store: Store, attempt: Attempt) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("update experiment set since = '2026-01-01 00:00:00'"))
+    before = hours(store.get("a"))
+    assert before > 1
+    attempt.pause("limit", "Paused.")
+    paused = hours(store.get("a"))
+    assert hours(store.get("a")) == paused >= before
+    store.resume("a", Limits(hours=1))
+    assert "Its limit of 1 hours is reached." in str(exceeded(store.get("a"), ("hours",)))
+
+
+def test_a_retry_forgets_what_failed_and_nothing_else(store: Store, attempt: Attempt) -> None:
+    scores = [{"unscored": {"cause": "backend_unavailable", "detail": "away"}}, {"unscored": None}]
+    partly = Outcome("3", {"scores": scores})
+    attempt.save(PhaseName.TRAIN, [("sft", [Outcome("sft", None, "no memory")])])
+    attempt.set_training("sft", "job", 3, 9)
+    attempt.save(PhaseName.GENERATE, [("u", [Outcome("1", {}), Outcome("2", None, "why")])])
+    attempt.save(PhaseName.JUDGE, [("u", [Outcome("1", {"scores": []}), partly])])
+    for name in (PhaseName.TRANSLATE, PhaseName.TRAIN, PhaseName.GENERATE):
+        attempt.start_phase(name, 1)
+        attempt.end_phase(name)
+    with pytest.raises(ProblemError, match="when it has ended"):
+        store.retry("a")
+    attempt.keep(results={"means": []})
+    attempt.end(ExperimentState.COMPLETED)
+    assert store.retry("a")
+    row, phases = store.get("a"), store.phases("a")
+    assert (row.state, row.attempt, row.results, row.finished) == ("queued", 2, None, None)
+    assert (phases["translate"].state, phases["train"].state, phases["generate"].state) == ("done", *2 * ["pending"])
+    assert set(store.outcomes("a", "generate", "u", ["1", "2"])) == {"1"}
+    assert set(store.outcomes("a", "judge", "u", ["1", "3"])) == {"1"}
+    assert store.tries("a", "sft") == 1
+    store.attempt("a").keep(results={"means": [1]})
+    assert store.get("a").results == {"means": [1]}
+    store.attempt("a").end(ExperimentState.COMPLETED)
+    assert not store.retry("a")

@@ -11,6 +11,7 @@ import pytest
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import DataSource, ExperimentSpec
 from plumbline_coordinator import database, waiting
+from plumbline_coordinator.flow import Flow
 from plumbline_coordinator.items import read_items, spread
 from plumbline_coordinator.prompting import Prompting, builtin, builtin_languages
 from plumbline_coordinator.rows import Outcome
@@ -144,7 +145,7 @@ def done(service: Flaky, items: list[str]) -> tuple[dict[str, str | None], list[
     async def tell(message: str | None) -> None:
         told.append(message)
 
-    outcomes = asyncio.run(waiting.process(service, items, tell))
+    outcomes = asyncio.run(waiting.process(service, items, waiting.Tell(tell)))
     return {one.item: one.cause for one in outcomes}, told
 
 
@@ -182,7 +183,7 @@ def test_an_answer_that_lacks_an_item_is_told() -> None:
 
     async def tell(_: str | None) -> None: ...
 
-    outcomes = asyncio.run(waiting.process(forgetful, ["1", "2"], tell))
+    outcomes = asyncio.run(waiting.process(forgetful, ["1", "2"], waiting.Tell(tell)))
     assert [(one.item, one.cause) for one in outcomes] == [("1", None), ("2", "the service's answer lacks this item")]
 
 
@@ -213,7 +214,7 @@ def test_a_request_that_our_own_models_refuse_is_recorded_for_its_item() -> None
 
     async def tell(_: str | None) -> None: ...
 
-    outcomes = asyncio.run(waiting.process(strict, ["1", "too long", "2"], tell))
+    outcomes = asyncio.run(waiting.process(strict, ["1", "too long", "2"], waiting.Tell(tell)))
     assert [one.item for one in outcomes if one.cause is None] == ["1", "2"]
     assert [one.item for one in outcomes if one.cause and "invalid-request" in one.cause] == ["too long"]
 
@@ -229,7 +230,9 @@ def test_a_turn_whose_rows_are_there_asks_nobody(tmp_path: Path) -> None:
     async def tell(_: str | None) -> None: ...
 
     run = Run("a", store, settings)
-    assert asyncio.run(Turn(run, STAGES[PhaseName.DETECT], "analyzer", tell).work())
+    flow = Flow(settings.limits_of("analyzer"))
+    turn = Turn(run, STAGES[PhaseName.DETECT], "analyzer", waiting.Tell(tell), flow)
+    assert asyncio.run(turn.work())
     assert store.phases("a")["detect"].done == 1
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from plumbline_contracts.coordinator import Plan, PlannedComparison
+from plumbline_contracts.planning import Plan, PlannedComparison
 from rich.table import Table
 from rich.text import Text
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from ..client import DEFAULT_URL, ENDED, PlumblineClient
+from ..client import DEFAULT_URL, PlumblineClient
 from ..experiment_file import ExperimentFile
 from ..options import HOME, ExperimentId, Home, Json, Patience, Token, Url
 from ..progress import PhaseBars
@@ -154,7 +154,7 @@ def _watch(client: PlumblineClient, id: str, patience: float, terminal: Terminal
     except ProblemError:
         terminal.error(f"Lost sight of experiment {id}; it goes on when the coordinator does: plumbline watch {id}")
         raise
-    assert last is not None and last.state in ENDED
+    assert last is not None and last.state in EXIT_OF_STATE | {ExperimentState.COMPLETED: 0}
     return last
 
 

@@ -1,18 +1,18 @@
 """What a workflow writes. An experiment that has ended, or is another attempt by now, is changed by nothing here."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
 from plumbline_contracts.coordinator import ExperimentState, PhaseName, PhaseState
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, or_, select, update
 
+from .budget import COUNTED, tokens
 from .database import insert_new
 from .rows import Chunk, Item, Outcome
-from .tables import chunk, experiment, item, phase, result, training
-from .transactions import GOING_ON, Transactions, now
+from .tables import chunk, experiment, flow, item, phase, result, training
+from .transactions import GOING_ON, Transactions, now, worked
 
 Batch = tuple[str, list[Outcome]]  # a unit, and outcomes of items of it
 _AT_ONCE = 1000  # rows of a statement, so that memory does not grow with the experiment
@@ -33,7 +33,10 @@ class Attempt(Transactions):
     def _change(self) -> Iterator[Connection | None]:
         """A transaction, or null where there is nothing to change any more."""
         with self._hold(self.id) as (connection, row):
-            yield connection if row.state in GOING_ON and row.attempt == self.number else None
+            yield connection if self.is_in(row, *GOING_ON) else None
+
+    def is_in(self, row: Row[Any], *states: ExperimentState) -> bool:
+        return row.state in states and row.attempt == self.number
 
     def goes_on(self) -> bool:
         with self._read() as connection:
@@ -48,9 +51,15 @@ class Attempt(Transactions):
                 self._set(connection, state=ExperimentState.RUNNING, started=started)
 
     def end(self, state: ExperimentState, cause: str | None = None) -> None:
-        with self._change() as connection:
-            if connection is not None:
-                self._set(connection, state=state, cause=cause, finished=now())
+        with self._hold(self.id) as (connection, row):
+            if self.is_in(row, *GOING_ON):
+                self._set(connection, state=state, cause=cause, finished=now(), **worked(row))
+
+    def pause(self, waits_for: str, cause: str) -> None:
+        """It cannot go on. Batches that are under way are still stored."""
+        with self._hold(self.id) as (connection, row):
+            if self.is_in(row, *GOING_ON):
+                self._set(connection, state=ExperimentState.PAUSED, cause=cause, waits_for=waits_for, **worked(row))
 
     def keep(self, **columns: Any) -> None:
         """Store the manifest or the results, unless they are there."""
@@ -69,6 +78,14 @@ class Attempt(Transactions):
         connection.execute(update(experiment).where(experiment.c.id == self.id).values(**values))
 
     # --- phases: pending, running, done, and never back within an attempt ---
+
+    def begins(self, name: PhaseName) -> bool:
+        """Start a phase that is one piece of work; false where it is done, or not wanted any more."""
+        self.start_phase(name, 1)
+        with self._change() as connection:
+            if connection is None:
+                return False
+            return connection.scalar(select(phase.c.state).where(self._is(name))) == PhaseState.RUNNING
 
     def start_phase(self, name: PhaseName, total: int) -> None:
         self._phase(name, PhaseState.PENDING, state=PhaseState.RUNNING, started=now(), total=total)
@@ -122,35 +139,40 @@ class Attempt(Transactions):
         counts = connection.execute(query.where(mine)).one()
         connection.execute(update(phase).where(self._is(stage)).values(counts._asdict()))
 
-    def save(self, stage: PhaseName, batches: Iterable[Batch]) -> bool:
-        """Keep outcomes in one transaction; what is there already stays as it is. False: they are not wanted."""
-        rows = [
-            {
-                "experiment": self.id,
-                "stage": stage,
-                "unit": unit,
-                "item": one.item,
-                "status": "ok" if one.cause is None else "failed",
-                "body": one.body,
-                "cause": one.cause,
-                "key": one.key,
-                "origin": one.origin,
-            }
-            for unit, outcomes in batches
-            for one in outcomes
-        ]
+    def save(self, stage: PhaseName, batches: Iterable[Batch], calls: int = 0) -> Row[Any]:
+        """Keep outcomes, and what they cost, in one transaction; what is there already stays as it is.
+
+        Also when the experiment was paused meanwhile. Return its row as it is then.
+        """
+        rows = [self._row(stage, unit, one) for unit, outcomes in batches for one in outcomes]
+        used = sum(tokens(one) for _, outcomes in batches for one in outcomes) if stage in COUNTED else 0
+        with self._hold(self.id) as (connection, row):
+            if self.is_in(row, *GOING_ON, ExperimentState.PAUSED):
+                added = insert_new(connection, result, rows, (result.c.status, result.c.origin))
+                further = {
+                    "done": phase.c.done + len(added),
+                    "failed": phase.c.failed + sum(one.status == "failed" for one in added),
+                    "reused": phase.c.reused + sum(one.origin is not None for one in added),
+                }
+                connection.execute(update(phase).where(self._is(stage)).values(further))
+                if calls or used:
+                    self._set(connection, calls=row.calls + calls, tokens=row.tokens + used)
+                    row = connection.execute(select(experiment).where(experiment.c.id == self.id)).one()
+            return row
+
+    def _row(self, stage: PhaseName, unit: str, one: Outcome) -> dict[str, Any]:
+        status = "ok" if one.cause is None else "failed"
+        key = {"experiment": self.id, "stage": stage, "unit": unit, "item": one.item}
+        return key | {"status": status, "body": one.body, "cause": one.cause, "key": one.key, "origin": one.origin}
+
+    def tell_flow(self, stage: PhaseName, service: str, **values: Any) -> None:
+        """How fast the service is asked now, for people."""
+        key = {"experiment": self.id, "stage": stage, "service": service}
         with self._change() as connection:
-            if connection is None:
-                return False
-            added = insert_new(connection, result, rows, (result.c.status, result.c.origin))
-            counts = Counter(row.status for row in added)
-            further = {
-                "done": phase.c.done + len(added),
-                "failed": phase.c.failed + counts["failed"],
-                "reused": phase.c.reused + sum(row.origin is not None for row in added),
-            }
-            connection.execute(update(phase).where(self._is(stage)).values(further))
-        return True
+            if connection is not None:
+                insert_new(connection, flow, [key | values])
+                mine = and_(*(flow.c[name] == value for name, value in key.items()))
+                connection.execute(update(flow).where(mine).values(**values))
 
     def set_training(self, name: str, job: str, step: int, total_steps: int) -> None:
         row = {"experiment": self.id, "name": name, "job": job, "step": step, "total_steps": total_steps}

@@ -92,9 +92,9 @@ async def still(client: ServiceClient, recorded: Info) -> None:
     try:
         found = await client.call("GET", "/info", Info)
     except ProblemError as error:
-        if not never_passes(error):
+        if not never_passes(error) or error.status in (401, 403):  # a wrong token is told as what it is
             raise
-        # Judging goes on for hours: a wrong address, service or token is as often put right as a judge comes back.
+        # Judging goes on for hours: a wrong address or service is as often put right as a judge comes back.
         raise _another(f"{client.url} answers, but not as the judge ({error.detail.rstrip('.')})", recorded) from error
     if _who(found) != _who(recorded):
         raise _another(f"{client.url} is {_who(found)}", recorded)

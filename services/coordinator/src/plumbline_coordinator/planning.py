@@ -7,15 +7,9 @@ from math import ceil
 
 from plumbline_contracts import analyzer
 from plumbline_contracts.common import Info
-from plumbline_contracts.coordinator import (
-    PhaseName,
-    Plan,
-    PlannedComparison,
-    PlannedPhase,
-    PlannedTokens,
-    Submission,
-)
+from plumbline_contracts.coordinator import PhaseName, Submission
 from plumbline_contracts.experiment import Arm, JudgeChoice
+from plumbline_contracts.planning import Plan, PlannedComparison, PlannedPhase, PlannedTokens
 from plumbline_kit.errors import ProblemError
 
 from . import judges

@@ -1,29 +1,18 @@
 """How far an experiment is."""
 
-import shutil
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from plumbline_contracts.coordinator import Experiment, ExperimentState, Phase, PhaseName, PhaseState
+from plumbline_contracts.coordinator import Experiment, ExperimentState, Flow, Phase, PhaseName, PhaseState, Spent
+from plumbline_contracts.experiment import Limits
 from sqlalchemy import Row
 
 from .store import Store
-
-_LEAST_ROOM = 2**20
-
-
-def trouble(folders: Iterable[Path]) -> str | None:
-    """Why nothing can go on on this machine. Looked up when asked: with a full disk it could not be stored."""
-    for folder in folders:
-        if folder.is_dir() and (free := shutil.disk_usage(folder).free) < _LEAST_ROOM:
-            return f"The disk of {folder} is full ({free} bytes left). Make room; it then goes on by itself."
-    return None
+from .transactions import hours
 
 
 def progress(store: Store, row: Row[Any], trouble: str | None = None) -> Experiment:
-    phases = store.phases(row.id)
+    phases, flows = store.phases(row.id), store.flows(row.id)
 
     def phase(name: PhaseName) -> Phase:
         stored = phases[name]
@@ -42,6 +31,11 @@ def progress(store: Store, row: Row[Any], trouble: str | None = None) -> Experim
             failed=failed,
             reused=stored.reused,
             message=(trouble if stored.state == PhaseState.RUNNING else None) or stored.message,
+            flow=[
+                Flow(service=one.service, at_once=one.at_once, most=one.most, per_second=one.per_second)
+                for one in flows
+                if one.stage == name
+            ],
             started=_utc(stored.started),
             finished=_utc(stored.finished),
         )
@@ -52,6 +46,9 @@ def progress(store: Store, row: Row[Any], trouble: str | None = None) -> Experim
         state=ExperimentState(row.state),
         cause=row.cause,
         phases=[phase(name) for name in PhaseName],
+        attempt=row.attempt,
+        limits=Limits.model_validate(row.limits or {}),
+        spent=Spent(calls=row.calls, tokens=row.tokens, hours=round(hours(row), 4)),
         spec_sha256=row.spec_sha256,
         created=_utc(row.created) or row.created,
         started=_utc(row.started),

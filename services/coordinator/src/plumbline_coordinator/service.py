@@ -17,9 +17,10 @@ from plumbline_contracts.results import completed
 from plumbline_kit.artifacts import open_store
 from plumbline_kit.errors import ProblemError
 
-from . import __version__, database, listing, planning, provenance
+from . import __version__, listing, planning, provenance
 from .check import check
-from .progress import progress, trouble
+from .disk import full
+from .progress import progress
 from .run import Run
 from .settings import Settings
 from .stages.train import used_trainings
@@ -75,16 +76,34 @@ class CoordinatorService:
 
     async def get(self, id: str) -> contract.Experiment:
         row = await asyncio.to_thread(self.store.get, id)
-        folders = [self.settings.artifacts_dir, *database.folders(self.store.engine)]
-        return await asyncio.to_thread(progress, self.store, row, trouble(folders))
+        trouble = await asyncio.to_thread(full, self.settings, self.store.engine)
+        return await asyncio.to_thread(progress, self.store, row, trouble)
 
     async def cancel(self, id: str) -> contract.Experiment:
+        # In this order: nothing that another process takes over in between does any more work.
+        await asyncio.to_thread(self.store.cancel, id)
         row = await asyncio.to_thread(self.store.get, id)
-        if row.state in (*GOING_ON, contract.ExperimentState.CANCELLED):
-            # In this order: nothing that another process takes over in between does any more work.
-            await asyncio.to_thread(self.store.cancel, id)
+        if row.state == contract.ExperimentState.CANCELLED:
             await self.workflows.cancel(id, row.attempt)
             await self._cancel_trainings(id)
+        return await self.get(id)
+
+    async def pause(self, id: str) -> contract.Experiment:
+        await asyncio.to_thread(self.store.pause, id)
+        return await self.get(id)
+
+    async def resume(self, id: str, resumption: contract.Resumption) -> contract.Experiment:
+        await asyncio.to_thread(self.store.resume, id, resumption.limits)
+        return await self._begun(id)
+
+    async def retry(self, id: str) -> contract.Experiment:
+        await asyncio.to_thread(self.store.retry, id)
+        return await self._begun(id)
+
+    async def _begun(self, id: str) -> contract.Experiment:
+        row = await asyncio.to_thread(self.store.get, id)
+        if row.state in GOING_ON:
+            await self.workflows.start(id, row.attempt)
         return await self.get(id)
 
     async def _cancel_trainings(self, id: str) -> None:
@@ -100,7 +119,7 @@ class CoordinatorService:
 
     async def events(self, id: str) -> AsyncIterator[contract.Experiment]:
         last = None
-        while last is None or last.state in GOING_ON:
+        while last is None or last.state in (*GOING_ON, contract.ExperimentState.PAUSED):
             current = await self.get(id)
             if current != last:
                 yield current

@@ -13,13 +13,14 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, upda
 from .attempt import Attempt
 from .database import insert_new
 from .rows import Chunk, Item, Outcome, Recorded
-from .tables import chunk, experiment, item, phase, result, training
-from .transactions import GOING_ON, Transactions, now
+from .tables import chunk, experiment, flow, item, phase, result, training
+from .transactions import GOING_ON, now
+from .transitions import Transitions
 
 _AT_ONCE = 1000
 
 
-class Store(Transactions):
+class Store(Transitions):
     def attempt(self, id: str, number: int | None = None) -> Attempt:
         """The writing side of one attempt, by default the newest."""
         return Attempt(self.engine, id, self.get(id).attempt if number is None else number)
@@ -47,9 +48,11 @@ class Store(Transactions):
             "resolved": spec.model_dump(mode="json"),
             "state": ExperimentState.QUEUED,
             "attempt": 1,
+            "limits": spec.limits.model_dump(),
             "created": now(),
             "only": recorded and recorded.only,
             "recorded_in": recorded and recorded.source,
+            "since": now(),
         }
         phases = [{"experiment": id, "name": name, "state": PhaseState.PENDING, "total": 0} for name in PhaseName]
         with self._write() as connection:
@@ -115,20 +118,9 @@ class Store(Transactions):
     def files(self, id: str) -> dict[str, Artifact]:
         return {path: Artifact(**artifact) for path, artifact in self.get(id).files.items()}
 
-    def cancel(self, id: str) -> None:
-        """When this has returned, no row of the experiment changes any more."""
-        with self._hold(id) as (connection, row):
-            if row.state in GOING_ON:
-                ended = {"state": ExperimentState.CANCELLED, "cause": "cancelled on request", "finished": now()}
-                connection.execute(update(experiment).where(experiment.c.id == id).values(ended))
-
-    def attempt_again(self, id: str, number: int) -> int | None:
-        """Leave attempt `number` behind, of an experiment that goes on; null where that has happened."""
-        with self._hold(id) as (connection, row):
-            if row.state not in GOING_ON or row.attempt != number:
-                return None
-            connection.execute(update(experiment).where(experiment.c.id == id).values(attempt=number + 1))
-        return number + 1
+    def paused(self) -> Sequence[Row[Any]]:
+        with self._read() as connection:
+            return connection.execute(select(experiment).where(experiment.c.state == ExperimentState.PAUSED)).all()
 
     # --- phases and trainings ---
 
@@ -141,9 +133,19 @@ class Store(Transactions):
         with self._write() as connection:
             connection.execute(update(phase).where(phase.c.message.is_not(None)).values(message=None))
 
+    def flows(self, id: str) -> Sequence[Row[Any]]:
+        with self._read() as connection:
+            return connection.execute(select(flow).where(flow.c.experiment == id).order_by(flow.c.service)).all()
+
     def trainings(self, id: str) -> Sequence[Row[Any]]:
         with self._read() as connection:
             return connection.execute(select(training).where(training.c.experiment == id)).all()
+
+    def tries(self, id: str, name: str) -> int:
+        """Jobs of a training that have failed or were cancelled."""
+        query = select(training.c.tries).where(training.c.experiment == id, training.c.name == name)
+        with self._read() as connection:
+            return connection.scalar(query) or 0
 
     # --- items ---
 

@@ -2,9 +2,11 @@
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -52,6 +54,12 @@ experiment = Table(
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False, server_default="1"),  # how often it was begun; see attempt.py
     Column("cause", Told),
+    Column("waits_for", String(200)),  # why it is paused: request, limit, disk, credentials, or `service` and its name
+    Column("limits", JSON),
+    Column("calls", Integer, nullable=False, server_default="0"),
+    Column("tokens", BigInteger, nullable=False, server_default="0"),
+    Column("worked_s", Float, nullable=False, server_default="0"),  # until `since`
+    Column("since", DateTime(timezone=True)),
     Column("results", JSON),
     Column("only", String(16)),  # the phase that it begins with, on what another one recorded; see recorded.py
     Column("recorded_in", String(128)),
@@ -122,6 +130,19 @@ training = Table(
     Column("job", String(128), nullable=False),
     Column("step", Integer, nullable=False),
     Column("total_steps", Integer, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),  # jobs before this one that failed or were cancelled
+    _of_experiment(),
+)
+# How fast a stage asks a service.
+flow = Table(
+    "flow",
+    metadata,
+    _key("experiment", 128),
+    _key("stage", 16),
+    _key("service", 200),
+    Column("at_once", Integer, nullable=False),
+    Column("most", Integer, nullable=False),
+    Column("per_second", Float),
     _of_experiment(),
 )
 # Which coordinator processes live; see lease.py.

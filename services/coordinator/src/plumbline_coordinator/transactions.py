@@ -19,6 +19,20 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def hours(row: Row[Any]) -> float:
+    """How long an experiment has been going on, in all its attempts. The time that it was paused is not counted."""
+    seconds, since = float(row.worked_s), row.since or row.started
+    if row.state in GOING_ON and since is not None:
+        since = since if since.tzinfo else since.replace(tzinfo=UTC)  # SQLite forgets the time zone
+        seconds += float((now() - since).total_seconds())
+    return seconds / 3600
+
+
+def worked(row: Row[Any]) -> dict[str, Any]:
+    """Columns of an experiment that stops going on."""
+    return {"worked_s": hours(row) * 3600, "since": None}
+
+
 class Transactions:
     """All raise the problem `no-database` while the database is away."""
 

@@ -8,19 +8,26 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_kit.errors import ProblemError
 from plumbline_kit.logs import request_id
 
 from . import waiting
-from .attempt import Attempt, Batch
+from .attempt import Batch
+from .budget import COUNTED, exceeded
+from .flow import BUSY, Flow
+from .pausing import pause, pause_if_needed
 from .reuse import Keys, Reuse
 from .rows import Chunk, Outcome
 from .run import Run
 from .stages.stage import Ask, Loaded, Stage
-from .waiting import Tell
+from .transactions import GOING_ON
+from .waiting import Stuck, Tell
 
 log = logging.getLogger(__name__)
+_WATCH_S = 1.0
 # After this the queue gives the service to whoever has waited longest; another experiment waits so long at most.
 TURN_S = 300.0
 _ITEMS, _CHUNKS = 512, 512  # of a page: read at once, so that memory does not grow with the experiment
@@ -38,32 +45,52 @@ class Page:
 class Turn:
     """Results are the only record of how far it is: killed at any point, the next one does what has no result."""
 
-    def __init__(self, run: Run, stage: Stage, service: str, tell: Tell) -> None:
-        self.run, self.stage, self.service, self.tell = run, stage, service, tell
-        self.keeper, self.reuse = Keeper(run.attempt, stage.name, tell), Reuse(run, stage, tell)
-        at_once = run.settings.concurrency
-        self.asked = asyncio.Semaphore(at_once)
+    def __init__(self, run: Run, stage: Stage, service: str, tell: Tell, flow: Flow) -> None:
+        self.run, self.stage, self.service, self.tell, self.flow = run, stage, service, tell, flow
+        self.keeper, self.reuse = Keeper(run, stage.name, tell), Reuse(run, stage, tell)
         # A few more wait to be stored while the next are asked; of a small number none, so that a kill costs no more.
-        self.under_way = asyncio.Semaphore(at_once + at_once // 8)
+        self.places = asyncio.Semaphore(flow.most + flow.most // 8)
+        self.under_way = set[asyncio.Task[None]]()
+        self.unanswered = set[asyncio.Task[None]]()  # of those: they can be given up without losing anything
 
     async def work(self) -> bool:
         """True when nothing is left, or when it is not wanted any more."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            async with self.run.client(self.service) as client, asyncio.TaskGroup() as tasks:
+                ask = await asyncio.to_thread(self.stage.asking, self.run, client)
+                ended = await self._feed(ask, tasks)
+        finally:
+            watching.cancel()
+        if not ended and self.keeper.used_up(0):
+            await asyncio.to_thread(pause_if_needed, self.run)
+        return ended or not await asyncio.to_thread(self.run.attempt.goes_on)
+
+    async def _feed(self, ask: Ask, tasks: asyncio.TaskGroup) -> bool:
+        """Begin batch after batch; True when there are no more."""
         until = time.monotonic() + TURN_S
-        async with self.run.client(self.service) as client, asyncio.TaskGroup() as tasks:
-            ask = await asyncio.to_thread(self.stage.asking, self.run, client)
-            async for page in self._pages():
+        async for page in self._pages():
+            try:
                 keys = await self.reuse.look_up(page.unit, page.loaded)
-                await self.keeper.keep(page.unit, page.loaded.outcomes)
-                for chunk in page.chunks:
-                    if page.loaded.inputs.keys().isdisjoint(chunk.items):
-                        continue
-                    await self.under_way.acquire()
-                    if self.keeper.over:
-                        return True
-                    if time.monotonic() > until:
-                        return False
-                    tasks.create_task(self._process(ask, page, keys, chunk))
+            except Stuck as stuck:
+                await self._give_up(stuck)
+                return False
+            await self.keeper.keep(page.unit, page.loaded.outcomes)
+            for chunk in page.chunks:
+                if page.loaded.inputs.keys().isdisjoint(chunk.items):
+                    continue
+                await self.places.acquire()
+                if self.keeper.over or self.keeper.used_up(len(self.under_way)) or time.monotonic() > until:
+                    return False
+                task = tasks.create_task(self._process(ask, page, keys, chunk))
+                self.under_way.add(task)
+                task.add_done_callback(self._ended)
         return True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.under_way.discard(task)
+        self.unanswered.discard(task)
+        self.places.release()
 
     async def _process(self, ask: Ask, page: Page, keys: Keys, chunk: Chunk) -> None:
         inputs = page.loaded.inputs
@@ -73,31 +100,85 @@ class Turn:
         log.info("%s %s %s: %s items", self.run.id, self.stage.name, page.unit, len(items))
 
         async def call(items: Sequence[str]) -> list[Outcome]:
-            async with self.asked:
-                return await ask(page.unit, [inputs[item] for item in items])
+            return await self._call(ask, page.unit, [inputs[item] for item in items])
 
         try:
             outcomes = await waiting.process(call, items, self.tell)
-            await self.keeper.keep(page.unit, await self.reuse.marked(page.unit, keys, outcomes))
-        finally:
-            self.under_way.release()
+            await self.keeper.keep(page.unit, await self._marked(page.unit, keys, outcomes))
+        except Stuck as stuck:
+            await self._give_up(stuck)
+
+    async def _marked(self, unit: str, keys: Keys, outcomes: list[Outcome]) -> list[Outcome]:
+        """What was paid for is stored, also when its service is away by now and does not say any more who it was."""
+        try:
+            return await self.reuse.marked(unit, keys, outcomes)
+        except Stuck:
+            return outcomes
+
+    async def _call(self, ask: Ask, unit: str, inputs: Sequence[Any]) -> list[Outcome]:
+        task = asyncio.current_task()
+        assert task is not None
+        self.unanswered.add(task)
+        async with self.flow.request():
+            self.unanswered.discard(task)
+            try:
+                outcomes = await ask(unit, inputs)
+            except ProblemError as error:
+                self.unanswered.add(task)
+                self.keeper.calls += error.status not in BUSY  # those were not taken
+                raise
+        self.keeper.calls += 1
+        return outcomes
+
+    async def _watch(self) -> None:
+        """Once a second: is it still wanted, is there room, is there time; and tell how fast the service is asked."""
+        told = None
+        while True:
+            try:
+                if not await asyncio.to_thread(pause_if_needed, self.run, ("hours",)):
+                    self._halt()
+                if (now := self.flow.state()) != told:
+                    tell = partial(self.run.attempt.tell_flow, self.stage.name, self.service, **now)
+                    await asyncio.to_thread(tell)
+                    told = now
+            except ProblemError as error:
+                log.warning("%s: %s", self.run.id, error)
+            await asyncio.sleep(_WATCH_S)
+
+    async def _give_up(self, stuck: Stuck) -> None:
+        await asyncio.to_thread(pause, self.run, stuck, self.service)
+        self._halt()
+
+    def _halt(self) -> None:
+        """Begin nothing more; what is being answered is still stored."""
+        self.keeper.over = True
+        for task in self.unanswered - {asyncio.current_task()}:
+            task.cancel()
 
     async def _pages(self) -> AsyncIterator[Page]:
         """The next page is read while the batches of the one before are under way."""
         pages = _pages(self.run, self.stage, self.service)
-        read = partial(asyncio.to_thread, next, pages, None)
-        reading = asyncio.create_task(waiting.patiently(read, self.tell))
+        reading = asyncio.create_task(self._read(pages))
         while (page := await reading) is not None:
-            reading = asyncio.create_task(waiting.patiently(read, self.tell))
+            reading = asyncio.create_task(self._read(pages))
             yield page
+
+    async def _read(self, pages: Iterator[Page]) -> Page | None:
+        try:
+            return await waiting.patiently(partial(asyncio.to_thread, next, pages, None), self.tell)
+        except Stuck as stuck:
+            await self._give_up(stuck)
+            return None
 
 
 class Keeper:
     """Stores outcomes as they come: while one transaction is under way, what comes meanwhile waits for the next."""
 
-    def __init__(self, attempt: Attempt, stage: PhaseName, tell: Tell) -> None:
-        self.attempt, self.stage, self.tell = attempt, stage, tell
-        self.over = False  # nothing is stored any more: the experiment has ended, or another attempt has begun
+    def __init__(self, run: Run, stage: PhaseName, tell: Tell) -> None:
+        self.attempt, self.stage, self.tell = run.attempt, stage, tell
+        self.over = False  # nothing more is wanted: the experiment has ended, is paused, or is another attempt
+        self.calls = 0  # whose cost is not stored yet
+        self._row = run.store.get(run.id)  # of the experiment, for what it has spent and may spend
         self._queued, self._storing = list[Batch](), asyncio.Lock()
 
     async def keep(self, unit: str, outcomes: list[Outcome]) -> None:
@@ -108,9 +189,15 @@ class Keeper:
         async with self._storing:
             if taken := self._queued:
                 self._queued = []
+                calls, self.calls = self.calls if self.stage in COUNTED else 0, 0
                 # Answers were paid for; they are not thrown away because the database is away just now.
-                save = partial(asyncio.to_thread, self.attempt.save, self.stage, taken)
-                self.over = not await waiting.patiently(save, self.tell)
+                save = partial(asyncio.to_thread, self.attempt.save, self.stage, taken, calls)
+                self._row = await waiting.patiently(save, self.tell)
+                self.over = self.over or not self.attempt.is_in(self._row, *GOING_ON)
+
+    def used_up(self, under_way: int) -> bool:
+        """Whether one call more would be too many."""
+        return self.stage in COUNTED and exceeded(self._row, ("calls", "tokens"), under_way) is not None
 
 
 def _pages(run: Run, stage: Stage, service: str) -> Iterator[Page]:

@@ -1,6 +1,9 @@
 """Call a service that may be down: wait for it with a message, retry what may pass, split what is refused."""
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import stamina
@@ -11,26 +14,53 @@ from pydantic import ValidationError
 from .rows import Outcome
 
 Answer = TypeVar("Answer")
-Tell = Callable[[str | None], Awaitable[None]]  # a message for people, or None when it is over
 _TRIES = 4
-# Down or busy: the request was not taken, so waiting costs nothing and there is no limit.
+# Down or busy: the request was not taken, so waiting costs nothing.
 _NOT_TAKEN = frozenset({429, 503})
+# A missing or wrong token, key or right: every request would be refused, whatever is in it.
+_REFUSES_US = frozenset({401, 403})
 # Refused for what is in it: one item may be the reason. An unknown model is a fault of the whole batch.
 _OF_ONE_ITEM = frozenset({"invalid-request", "too-large"})
 
 
+@dataclass(frozen=True)
+class Tell:
+    """Who hears what is waited for (null when it is over), and how long what is away is waited for."""
+
+    say: Callable[[str | None], Awaitable[None]]
+    patience_s: float = math.inf
+
+    async def __call__(self, message: str | None) -> None:
+        await self.say(message)
+
+
+class Stuck(Exception):
+    """It makes no sense to go on before something has changed: `kind` is credentials or service."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 async def patiently(call: Callable[[], Awaitable[Answer]], tell: Tell) -> Answer:
-    """The answer, however long the service is away; raises after a few tries of a request that it took and failed."""
-    failures, message = 0, ""
+    """The answer; raises after a few tries of a request that was taken and failed, or Stuck when patience is over."""
+    failures, message, begun = 0, "", time.monotonic()
 
     def may_pass(error: Exception) -> bool | float:
         nonlocal failures, message
-        if not isinstance(error, ProblemError) or not (is_transient(error) or error.status >= 500):
+        if not isinstance(error, ProblemError):
             return False
-        failures += error.status not in _NOT_TAKEN
-        message = error.detail
+        if error.status in _REFUSES_US:
+            raise Stuck("credentials", error.detail) from error
+        if not (is_transient(error) or error.status >= 500):
+            return False
+        away = error.status in _NOT_TAKEN
+        failures, message = failures + (not away), error.detail
         if failures >= _TRIES:
             return False
+        # Without a database, nobody could be told that it is paused.
+        if away and time.monotonic() - begun > tell.patience_s and error.kind != "no-database":
+            raise Stuck("service", f"{message} So it was for over {tell.patience_s:g} s.") from error
         return True if error.retry_after is None else min(error.retry_after, 60.0)
 
     async for attempt in stamina.retry_context(on=may_pass, attempts=None, timeout=None, wait_initial=0.5, wait_max=15):

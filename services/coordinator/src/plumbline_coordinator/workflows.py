@@ -12,7 +12,9 @@ from plumbline_kit.errors import ProblemError
 
 from . import analysis, preparation
 from .database import LONGEST_SLEEP_S, NETWORK, workflow_database
+from .flow import Flow
 from .lease import Claim
+from .pausing import pause, pause_if_needed
 from .repeating import Repeating
 from .run import Run
 from .settings import Settings
@@ -21,12 +23,14 @@ from .stages.stage import chunks
 from .store import Store
 from .takeover import FLOW_VERSION, look_after, workflow_id
 from .turn import Turn
-from .waiting import Tell
+from .waiting import Stuck, Tell
+from .waking import wake
 
 log = logging.getLogger(__name__)
 _EXPERIMENTS, _TURNS = "experiments", "turns"
 _POLL_S = 0.2
 _LOOK_AFTER_S = 1.0
+_WAKE_S = 5.0
 _WITHOUT_END = 10_000_000  # tries: a database is waited for as long as a service is
 
 
@@ -52,7 +56,9 @@ class Workflows:
             )
         )
         self._register()
+        self.flows: dict[str, Flow] = {}
         self._looking_after = Repeating("look after the others", _LOOK_AFTER_S, self._look_after)
+        self._waking = Repeating("wake what is paused", _WAKE_S, self._wake)
 
     async def launch(self) -> None:
         """Go on with what was running when the last process ended. The claim must be acquired."""
@@ -64,6 +70,7 @@ class Workflows:
         await DBOS.register_queue_async(_TURNS, partition_concurrency=1, polling_interval_sec=_POLL_S)
         await asyncio.to_thread(self._look_after)
         self._looking_after.start()
+        self._waking.start()
 
     async def start(self, id: str, attempt: int) -> None:
         """Repeating it is harmless: an attempt is one workflow."""
@@ -78,11 +85,15 @@ class Workflows:
 
     def close(self) -> None:
         """Stop, and leave what is under way to those who have the claim next: it must be released after this."""
+        self._waking.stop()
         self._looking_after.stop()
         DBOS.destroy()
 
     def _look_after(self) -> None:
         look_after(self.store, self.claim, self._start)
+
+    def _wake(self) -> None:
+        wake(self.store, self.settings, self._start)
 
     def _register(self) -> None:
         """Workflows and steps are closures over this process's store, so that nothing is registered at import."""
@@ -170,24 +181,29 @@ class Workflows:
         """After a kill between the last rows and the end of the step, there is nothing to do."""
         if not await asyncio.to_thread(run.attempt.goes_on):
             return True
-        return await Turn(run, STAGES[name], service, self._tell(run, name)).work()
+        flow = self.flows.setdefault(service, Flow(self.settings.limits_of(service)))
+        return await Turn(run, STAGES[name], service, self._tell(run, name), flow).work()
 
     async def _phase(self, run: Run, name: PhaseName, do: Callable[[Run, Tell], Awaitable[None]]) -> None:
         """A phase that is one piece of work."""
-        if await asyncio.to_thread(run.attempt.goes_on):
-            await asyncio.to_thread(run.attempt.start_phase, name, 1)
-            await do(run, self._tell(run, name))
-            await asyncio.to_thread(run.attempt.end_phase, name)
+        if not await asyncio.to_thread(run.attempt.begins, name):
+            return
+        try:
+            if await asyncio.to_thread(pause_if_needed, run, ()):
+                await do(run, self._tell(run, name))
+                await asyncio.to_thread(run.attempt.end_phase, name)
+        except Stuck as stuck:
+            await asyncio.to_thread(pause, run, stuck, None)
 
     def _tell(self, run: Run, name: PhaseName) -> Tell:
-        async def tell(message: str | None) -> None:
+        async def say(message: str | None) -> None:
             log.info("%s %s: %s", run.id, name, message or "goes on")
             try:
                 await asyncio.to_thread(run.attempt.tell, name, message)
             except ProblemError as error:
                 log.warning("%s %s: could not be told: %s", run.id, name, error)
 
-        return tell
+        return Tell(say, self.settings.patience_s)
 
 
 def _may_pass(error: BaseException) -> bool:

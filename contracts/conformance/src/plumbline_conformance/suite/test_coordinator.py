@@ -17,9 +17,16 @@ def test_an_unknown_id_is_a_problem(client: Any, part: str) -> None:
     client.problem(404, "GET", UNKNOWN + part)
 
 
-def test_an_unknown_id_cannot_be_cancelled(client: Any) -> None:
-    """Cancelling an experiment that nobody submitted is a 404."""
-    client.problem(404, "POST", f"{UNKNOWN}/cancel")
+@pytest.mark.parametrize("what", ["cancel", "pause", "resume", "retry"])
+def test_an_unknown_id_cannot_be_changed(client: Any, what: str) -> None:
+    """Cancelling, pausing, resuming or retrying an experiment that nobody submitted is a 404."""
+    client.problem(404, "POST", f"{UNKNOWN}/{what}")
+
+
+def test_a_limit_must_leave_room_for_something(client: Any) -> None:
+    """A limit of nothing, or of something that is not counted, is refused."""
+    for limits in ({"calls": 0}, {"tokens": -1}, {"hours": 0}, {"dollars": 1}):
+        client.problem(422, "POST", f"{UNKNOWN}/resume", {"limits": limits})
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/checks"), ("PUT", UNKNOWN)])

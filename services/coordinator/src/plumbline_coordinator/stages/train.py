@@ -67,7 +67,7 @@ class Train:
 
 async def _ask(run: Run, client: ServiceClient, name: str, _: Sequence[str]) -> list[Outcome]:
     request = await asyncio.to_thread(training_request, run, name)
-    job = job_id(run.id, name, request)
+    job = job_id(run.id, name, request, await asyncio.to_thread(run.store.tries, run.id, name))
     reached = partial(run.attempt.set_training, name, job)
     await asyncio.to_thread(reached, 0, 1)  # known before it is asked for
     training = await client.call("PUT", f"/v1/trainings/{job}", trainer.Training, request)
@@ -85,10 +85,10 @@ def used_trainings(spec: ExperimentSpec) -> list[str]:
     return [name for name in spec.trainings if any(arm.weights == name for arm in spec.arms)]
 
 
-def job_id(experiment: str, name: str, request: trainer.TrainingRequest) -> str:
-    """The same request under the same experiment is the same job."""
+def job_id(experiment: str, name: str, request: trainer.TrainingRequest, tries: int) -> str:
+    """The same request under the same experiment is the same job, unless the `tries` before are to be left behind."""
     digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
-    return f"{experiment[:80]}.{name[:30]}.{digest[:12]}"
+    return f"{experiment[:80]}.{name[:30]}.{digest[:12]}" + (f".{tries}" if tries else "")
 
 
 def training_request(run: Run, name: str) -> trainer.TrainingRequest:
