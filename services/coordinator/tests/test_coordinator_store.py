@@ -232,7 +232,8 @@ def test_what_an_experiment_costs_is_counted_with_its_results(store: Store, atte
     row = attempt.save(PhaseName.GENERATE, [("u", [Outcome("3", body)])], calls=1)  # was under way
     assert (row.state, row.calls, row.tokens) == ("paused", 2, 75)
     assert exceeded(row, ("calls", "tokens")) is None
-    store.resume("a", Limits(calls=3))
+    assert not store.resume("a", attempt=7)  # somebody else was faster
+    assert store.resume("a", Limits(calls=3))
     row = store.get("a")
     assert (row.state, row.attempt, row.limits) == ("queued", 2, {"calls": 3, "tokens": None, "hours": None})
     assert exceeded(row, ("calls",)) is None

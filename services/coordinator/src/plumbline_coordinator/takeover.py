@@ -58,12 +58,14 @@ def _repair(store: Store, start: Start, others: set[str]) -> None:
             cause = f"Its workflow ended as {one.status}: {one.error or 'no cause given'}"
             store.attempt(id, attempt).end(ExperimentState.FAILED, cause)
         elif _is_stranded(one, others) and (next_attempt := store.attempt_again(id, attempt)) is not None:
-            log.warning("%s was begun by another version of the coordinator (%s); it goes on here", id, one.app_version)
+            log.warning("%s goes on in another workflow: it had one of %s, %s", id, one.app_version, one.status)
             DBOS.cancel_workflow(one.workflow_id, cancel_children=True)
             start(id, next_attempt)
 
 
 def _is_stranded(one: WorkflowStatus, others: set[str]) -> bool:
-    """Of another order of steps, and not under way in another process that lives and has it."""
+    """Over before its experiment, or of another order of steps and not under way in a living process that has it."""
+    if one.status in ("SUCCESS", "CANCELLED"):
+        return True
     under_way = one.status == "PENDING" and one.executor_id in others
     return one.status in ("ENQUEUED", "PENDING") and one.app_version != FLOW_VERSION and not under_way

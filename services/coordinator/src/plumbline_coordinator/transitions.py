@@ -36,11 +36,11 @@ class Transitions(Transactions):
             elif row.state != ExperimentState.PAUSED:
                 raise ProblemError(409, "has-ended", f"The experiment {id!r} is {row.state}; nothing is to be paused.")
 
-    def resume(self, id: str, limits: Limits | None = None, attempt: int | None = None) -> None:
-        """Begin again what is paused or was cancelled; `attempt`: only if it is still that one."""
+    def resume(self, id: str, limits: Limits | None = None, attempt: int | None = None) -> bool:
+        """Begin again what is paused or was cancelled; `attempt`: only if it is still that one, and paused."""
         with self._hold(id) as (connection, row):
             if attempt is not None and (row.attempt, row.state) != (attempt, ExperimentState.PAUSED):
-                return
+                return False
             if row.state in (ExperimentState.COMPLETED, ExperimentState.FAILED):
                 advice = f"`plumbline retry {id} --failed` does again what failed."
                 raise ProblemError(409, "has-ended", f"The experiment {id!r} is {row.state}. {advice}")
@@ -51,6 +51,7 @@ class Transitions(Transactions):
                 _new_jobs(connection, training.c.name.not_in(_done(id, PhaseName.TRAIN)), id)
             if row.state not in GOING_ON:
                 _begin(connection, row)
+        return True
 
     def retry(self, id: str) -> bool:
         """Forget what failed, so that it is done again with all that follows from it. False: nothing has failed."""

@@ -26,9 +26,8 @@ def wake(store: Store, settings: Settings, start: Callable[[str, int], object]) 
             passed = all(_is_ready(one, settings) for one in needed)
         else:
             continue
-        if passed:
+        if passed and store.resume(row.id, attempt=row.attempt):
             log.info("%s goes on: what it waited for (%s) has passed", row.id, row.waits_for)
-            store.resume(row.id, attempt=row.attempt)
             start(row.id, row.attempt + 1)
 
 
