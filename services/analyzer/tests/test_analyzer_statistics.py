@@ -203,6 +203,7 @@ def test_a_win_rate_at_equal_length_needs_lengths_that_differ() -> None:
 def test_detectable_effects_have_the_power_that_is_claimed(dice) -> None:
     """Cohen 1988: 34 pairs find an effect of 0.5 with a power of 0.8. For rates: exact power by simulation."""
     assert power.detectable_score(34, 1, 0.05, 0.8) == pytest.approx(0.5, abs=0.01)
+    assert power.detectable_score(800, 1, 0.05, 0.5) == pytest.approx(0.0694, abs=1e-4)  # found by another root finder
     difference = power.detectable_rate(400, 0.15, 0.05, 0.8)
     more, less = (0.15 + difference) / 2, (0.15 - difference) / 2
     drawn = dice.multinomial(400, [more, less, 1 - more - less], 4000)

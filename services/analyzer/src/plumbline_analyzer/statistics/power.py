@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from scipy import optimize, special
 from statsmodels.stats.power import TTestPower
 
@@ -9,7 +10,7 @@ from statsmodels.stats.power import TTestPower
 def detectable_score(items: int, standard_deviation: float, alpha: float, power: float) -> float:
     """Mean paired difference that a two-sided paired t test finds; the permutation test has the same power."""
     effect = TTestPower().solve_power(nobs=items, alpha=alpha, power=power, alternative="two-sided")
-    return float(effect) * standard_deviation
+    return float(np.asarray(effect).item()) * standard_deviation  # one of its root finders returns an array
 
 
 def detectable_rate(items: int, discordant: float, alpha: float, power: float) -> float | None:
