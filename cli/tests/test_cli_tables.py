@@ -52,7 +52,7 @@ def test_bars_show_counts_failures_and_what_a_phase_waits_for():
     terminal = Terminal()
     terminal.console = Console(width=120, force_terminal=True, file=io.StringIO())
     moment = datetime(2026, 1, 2, tzinfo=UTC)
-    common = {"started": moment, "finished": None, "message": None, "flow": []}
+    common = {"started": moment, "finished": None, "message": None, "flow": [], "reused": 0}
     phases = [
         Phase(name="train", state="done", done=0, total=0, failed=0, **common),
         Phase(name="judge", state="running", done=12, total=40, failed=3, **common | {"message": "waits for \x1b[2J"}),
