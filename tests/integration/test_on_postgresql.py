@@ -34,5 +34,11 @@ def test_anything_is_killed_at_random_moments_on_postgresql(postgresql: str, tmp
         stack.coordinator.submit("undisturbed", spec).raise_for_status()
         assert stack.coordinator.finish("undisturbed")["state"] == "completed"
         assert stack.coordinator.http.get("/info").json()["implementation"] == "dbos-postgresql"
+        again = tmp_path / "again.yaml"
+        again.write_text(spec.read_text().replace("reuse: false\n", ""))
+        stack.coordinator.submit("reused", again).raise_for_status()
+        assert stack.coordinator.finish("reused")["state"] == "completed"
+        assert stack.coordinator.phase("reused", "generate")["reused"] == 3 * 3 * ITEMS
+        assert stack.coordinator.responses("reused") == stack.coordinator.responses("undisturbed")
         system = System(stack, [stack], spec, batches=3 * 3 * ITEMS // 4, under_way=2)
         endure(system, outcome(stack.coordinator, "undisturbed"), outcome)

@@ -1,6 +1,10 @@
-"""What was answered is not asked for again: by a second run, an added arm or language, a changed judge, or --only."""
+"""What is kept of experiments: what they were made of, what repeats their analysis, and answers, which are reused."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
+from plumbline_contracts.experiment import leaves
 
 from tests.model_free import write_spec
 from tests.services import MODEL_FREE
 from tests.stack import Stack
 
-ITEMS = 12
-RESPONSES = 3 * 3 * ITEMS
+ITEMS = 6
+RESPONSES = 3 * 2 * ITEMS  # arms, languages
 STAGES = ("translate", "train", "generate", "detect", "judge")
-ANSWERED = {"translate": 2 * ITEMS, "train": 1, "generate": RESPONSES, "detect": RESPONSES, "judge": RESPONSES}
+ANSWERED = {"translate": ITEMS, "train": 1, "generate": RESPONSES, "detect": RESPONSES, "judge": RESPONSES}
 PATHS = r"/v1/(translations|trainings/\{id\}|generations|detections|judgments)"
 
 
@@ -66,11 +71,38 @@ class Runs:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     spec = write_spec(tmp_path_factory.mktemp("spec"), ITEMS)
-    spec.write_text(spec.read_text().replace("reuse: false\n", ""))
+    text = spec.read_text().replace("reuse: false\n", "").replace("resamples: 200", "resamples: 100")
+    spec.write_text(text.replace("[en, fr, es]", "[en, fr]"))
     with Stack(tmp_path_factory.mktemp("home"), MODEL_FREE) as stack:
         runs = Runs(stack, spec)
         assert set(runs("first")) == {"translations", "trainings", "generations", "detections", "judgments"}
         yield runs
+
+
+def test_the_manifest_says_what_was_given_and_what_was_filled_in(runs: Runs) -> None:
+    manifest = runs.stack.coordinator.get("first", "/manifest")
+    assert (manifest["text"], manifest["source"]) == (runs.spec.read_text(), "first.yaml")
+    defaults = {one["path"]: one["value"] for one in manifest["defaults"]}
+    assert defaults["decoding.temperature"] == 0 and defaults["arms[0].prompting"] == "zero-shot"
+    assert "decoding.max_new_tokens" not in defaults and "arms[1].prompting" not in defaults
+    resolved = leaves(manifest["spec"])
+    assert all(resolved[path] == value for path, value in defaults.items())
+    assert manifest["seeds"] == {"decoding": 0, "analysis": 0, "training sft": 0}
+    assert manifest["packages"]["plumbline-coordinator"] and manifest["packages"]["dbos"]
+    assert set(manifest["services"]) == {"translator", "trainer", "generator", "analyzer", "judge:judge"}
+    assert set(manifest["prompts"]) == {"urial/en", "urial/fr"}
+    assert set(manifest["files"]) == {"dataset", "training sft"}
+
+
+def test_the_analysis_is_repeated_from_an_export_without_services(runs: Runs, tmp_path: Path) -> None:
+    folder, coordinator = tmp_path / "first", runs.stack.coordinator
+    plumbline(runs.stack, "export", "first", "--output", str(folder))
+    again = plumbline(runs.stack, "analyze", str(folder), "--folder", str(tmp_path / "again"), "--json")
+    found, results = json.loads(again)["results"], coordinator.get("first", "/results")
+    assert json.loads((folder / "results.json").read_text()) == results
+    # Every number and sentence; page and folder say under which name the observations were stored.
+    assert {name for name in results if found[name] != results[name]} <= {"report", "folder"}
+    assert json.loads((folder / "manifest.json").read_text()) == coordinator.get("first", "/manifest")
 
 
 def test_a_second_run_asks_for_nothing_and_is_the_same(runs: Runs) -> None:
@@ -88,7 +120,7 @@ def test_a_second_run_asks_for_nothing_and_is_the_same(runs: Runs) -> None:
 
 def test_without_reuse_everything_is_asked_for_and_is_the_same(runs: Runs) -> None:
     asked = runs("anew", reuse=False)
-    assert asked["generations"] == 9 and asked["translations"] == 2 and asked["trainings"] == 1
+    assert asked["generations"] == 6 and asked["translations"] == 1 and asked["trainings"] == 1
     assert not any(runs.reused("anew").values())
     assert runs.stack.coordinator.get("anew", "/manifest")["spec"]["reuse"] is False
     assert runs.outcome("anew") == runs.outcome("first")
@@ -97,22 +129,27 @@ def test_without_reuse_everything_is_asked_for_and_is_the_same(runs: Runs) -> No
 def test_an_added_arm_asks_for_itself_alone(runs: Runs) -> None:
     arm = "  - {name: chat, model: canned, prompting: chat}\n"
     asked = runs("arm", ("  - {name: SFT", f"{arm}  - {{name: SFT"))
-    assert asked["generations"] == asked["detections"] == 3 and not asked["translations"] and not asked["trainings"]
+    assert asked["generations"] == asked["detections"] == 2 and not asked["translations"] and not asked["trainings"]
     assert runs.reused("arm")["generate"] == RESPONSES
 
 
 def test_an_added_language_asks_for_itself_alone(runs: Runs) -> None:
-    less = ("languages: [en, fr, es]", "languages: [en, fr]")
-    assert runs("fewer", less, ("32}", "31}"))["generations"] == 6
-    asked = runs("more", ("32}", "31}"))
-    # `echo` translates a text into itself, so only URIAL's own words are new.
-    assert asked["generations"] == 1 and not asked["translations"] and not asked["trainings"]
+    asked = runs("more", ("[en, fr]", "[en, fr, es]"))
+    # `echo` translates a text into itself, so only URIAL's own words are new to the generator.
+    assert asked["generations"] == asked["translations"] == 1 and not asked["trainings"]
+    assert runs.reused("more")["translate"] == ITEMS
 
 
 def test_another_rubric_is_judged_and_nothing_else(runs: Runs) -> None:
     asked = runs("rubric", ("safety: rules-safety", "safety: rules"))
     assert set(asked) == {"judgments"}
     assert runs.reused("rubric")["generate"] == RESPONSES
+
+
+def plumbline(stack: Stack, *arguments: str) -> str:
+    environment = os.environ | {"PLUMBLINE_URL": stack.url("coordinator")}
+    command = [sys.executable, "-m", "plumbline", *arguments]
+    return subprocess.run(command, env=environment, check=True, timeout=300, stdout=subprocess.PIPE, text=True).stdout
 
 
 def responses(runs: Runs, id: str) -> list[dict[str, Any]]:
@@ -124,15 +161,15 @@ def test_recorded_responses_are_judged_and_analyzed_while_the_other_services_are
     for name in ("translator", "generator", "trainer"):
         runs.stack.kill(name)
     rubric = ("safety: rules-safety", "safety: rules")
-    asked = runs("judged", rubric, ("[en, fr, es]", "[en, es]"), only="judge", recorded_in="first", reuse=False)
+    asked = runs("judged", rubric, ("[en, fr]", "[fr]"), only="judge", recorded_in="first", reuse=False)
     assert set(asked) == {"judgments"}
     texts = {(one["arm"], one["language"], one["item"]): one["response"] for one in responses(runs, "first")}
     judged = responses(runs, "judged")
-    assert len(judged) == 3 * 2 * ITEMS
+    assert len(judged) == 3 * ITEMS
     assert all(one["response"] == texts[one["arm"], one["language"], one["item"]] for one in judged)
     assert {score["rubric"] for one in judged for score in one["judgments"]} == {"rules"}
     runs.stack.kill("judge")
-    assert not runs("analyzed", ("resamples: 200", "resamples: 100"), only="analyze")
+    assert not runs("analyzed", ("resamples: 100", "resamples: 101"), only="analyze")
     outcome = runs.outcome("analyzed")
     assert outcome["responses"] == responses(runs, "first")
     assert set(runs.stack.coordinator.get("analyzed", "/manifest")["services"]) >= {"generator", "judge:judge"}
