@@ -41,7 +41,9 @@ SAID: dict[str, dict[str, Any]] = {
     "/info": INFO,
     "/v1/models/identity": IDENTITY,
     "/v1/languages": {"pairs": [{"source": "en", "target": "fr", "package": "p", "revision": "1"}]},
-    "/v1/rubrics": {"rubrics": [{"name": "just-eval-multi", "version": "1", "aspects": []}]},
+    "/v1/rubrics": {
+        "rubrics": [{"name": "just-eval-multi", "version": "1", "aspects": [], "languages": [], "compat": None}]
+    },
 }
 UNITS = {"translate": "fr", "generate": "arm/fr", "detect": "arm/fr", "judge": "judge/regular/arm/fr"}
 INPUTS: dict[str, Any] = {

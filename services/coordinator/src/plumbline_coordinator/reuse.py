@@ -72,10 +72,15 @@ class Reuse:
         return keys
 
     async def marked(self, unit: str, keys: Keys, given: list[Outcome]) -> list[Outcome]:
-        """With their keys, those that may be given again; without, when somebody else answers by now."""
-        if keys.identity is None or keys.identity != await self._identity(unit):
-            return given
-        return await asyncio.to_thread(self._marked, keys, given)
+        """With their keys, those that may be given again; without, when somebody else answers by now, or nobody.
+
+        Nobody is waited for: what was paid for is to be stored.
+        """
+        try:
+            same = keys.identity is not None and keys.identity == await self._told(unit)
+        except ProblemError:
+            same = False
+        return await asyncio.to_thread(self._marked, keys, given) if same else given
 
     def _marked(self, keys: Keys, given: list[Outcome]) -> list[Outcome]:
         return [replace(one, key=keys.by_item[one.item]) if self._lasts(one) else one for one in given]
@@ -83,10 +88,12 @@ class Reuse:
     async def _identity(self, unit: str) -> str | None:
         """A service that is away is waited for, as it will be needed; one that cannot tell is not reused."""
         try:
-            ask = partial(self.stage.identity, self.run, unit, self.asked)
-            return digest([FORM, self.stage.name, await patiently(ask, self.tell)]).hex()
+            return await patiently(partial(self._told, unit), self.tell)
         except ProblemError:
             return None
+
+    async def _told(self, unit: str) -> str:
+        return digest([FORM, self.stage.name, await self.stage.identity(self.run, unit, self.asked)]).hex()
 
     def _keys(self, unit: str, identity: str, inputs: dict[str, Any]) -> dict[str, bytes]:
         content = self.stage.content

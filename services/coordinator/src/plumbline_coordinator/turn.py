@@ -104,16 +104,9 @@ class Turn:
 
         try:
             outcomes = await waiting.process(call, items, self.tell)
-            await self.keeper.keep(page.unit, await self._marked(page.unit, keys, outcomes))
+            await self.keeper.keep(page.unit, await self.reuse.marked(page.unit, keys, outcomes))
         except Stuck as stuck:
             await self._give_up(stuck)
-
-    async def _marked(self, unit: str, keys: Keys, outcomes: list[Outcome]) -> list[Outcome]:
-        """What was paid for is stored, also when its service is away by now and does not say any more who it was."""
-        try:
-            return await self.reuse.marked(unit, keys, outcomes)
-        except Stuck:
-            return outcomes
 
     async def _call(self, ask: Ask, unit: str, inputs: Sequence[Any]) -> list[Outcome]:
         task = asyncio.current_task()
