@@ -115,6 +115,14 @@ def test_a_good_judge_may_and_a_blind_one_may_not():
     assert blind.may_not[0] in blind.report.replace("&#39;", "'") and "<script" not in blind.report
 
 
+def test_consistent_verdicts_must_also_be_right():
+    scores = gold_scores(GOOD)
+    for verdict, allowed in (("a", True), ("b", False)):  # gold prefers a
+        found = calibrate(request(scores, pairs=[GoldPair(language="en", verdict=verdict, swapped=verdict)] * 100))
+        told = found.may if allowed else found.may_not
+        assert any(line.startswith("Compare two responses in en") for line in told)
+
+
 def test_the_same_items_in_two_languages_show_a_language_bias():
     english = gold_scores(GOOD)
     harsher = [one.model_copy(update={"language": "es", "scores": [max(1.0, one.scores[0] - 1)]}) for one in english]

@@ -8,6 +8,7 @@ from plumbline_contracts.results import Estimate
 # Ours, after Landis & Koch 1977: below 0.4 at best fair, from 0.6 substantial, by the lower end of the interval.
 FAIR, SUBSTANTIAL = 0.4, 0.6
 STABLE, CONSISTENT = 0.9, 0.8
+RIGHT = 0.657  # how often a single person agrees with the others on pairs (AlpacaEval's README)
 MISSING = 0.05
 FEW = 100
 
@@ -23,9 +24,10 @@ def of(
         for allowed, sentence in _language(one):
             (may if allowed else may_not).append(sentence)
     for swap in (swap for swap in swaps if swap.n):
-        allowed = (swap.consistent.low or 0) >= CONSISTENT
+        allowed = (swap.consistent.low or 0) >= CONSISTENT and (swap.right.low or 0) >= RIGHT
         told = (
-            f"in {swap.language} its verdict is the same in both orders in {_share(swap.consistent)} of {swap.n} pairs"
+            f"its verdict is the same in both orders in {_share(swap.consistent)} of {swap.n} pairs, and then gold's in"
+            f" {_share(swap.right)}"
         )
         (may if allowed else may_not).append(f"Compare two responses in {swap.language}: {told}.")
     for pair in (pair for pair in across if pair.n):
