@@ -153,7 +153,8 @@ class StandIn:
             findings=["URIAL helps \x1b[31mclarity in French."],
             report=Artifact(uri="artifact:report", sha256="0" * 64, bytes=1),
             folder=Artifact(uri="artifact:folder", sha256="0" * 64, bytes=1),
-            error_differences=[], interactions=[], agreements=[], arm_rankings=[], win_rates=[], strengths=[],
+            corrected_means=[], error_differences=[], interactions=[], agreements=[], arm_rankings=[], win_rates=[],
+            strengths=[],
         )  # fmt: skip
 
     async def manifest(self, id: str) -> contract.Manifest:
