@@ -58,7 +58,8 @@ def create_backend(recorded: Recorded, mode: str) -> FastAPI:
 
     @app.get("/v1/models")
     async def models() -> Response:
-        return JSONResponse({"object": "list", "data": []}, 500 if mode == "broken" else 200)
+        model = {"id": "recorded", "object": "model", "created": 0, "owned_by": "nobody"}
+        return JSONResponse({"object": "list", "data": [model]}, 500 if mode == "broken" else 200)
 
     @app.get("/calls")
     async def calls() -> dict[str, int]:
@@ -115,7 +116,9 @@ def completion(
     message = {"role": "assistant", "content": text, "refusal": refusal}
     tokens = {"content": [token(one) for one in text or ""]} if logprobs else None
     choice = {"index": 0, "finish_reason": finish_reason, "message": message, "logprobs": tokens}
-    return {"id": "1", "object": "chat.completion", "created": 0, "model": "recorded", "choices": [choice]}
+    usage = {"prompt_tokens": 0, "completion_tokens": len(text or ""), "total_tokens": len(text or "")}
+    origin = {"id": "1", "object": "chat.completion", "created": 0, "model": "recorded"}
+    return {**origin, "choices": [choice], "usage": usage}
 
 
 def token(text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
     [
         ({"JUDGE_IMPLEMENTATION": "openai"}, "JUDGE_BACKEND_URL and JUDGE_MODEL"),
         ({"JUDGE_IMPLEMENTATION": "openai", "JUDGE_MODEL": "m"}, "JUDGE_BACKEND_URL and JUDGE_MODEL"),
+        ({"JUDGE_IMPLEMENTATION": "generator", "JUDGE_MODEL": "m"}, "JUDGE_IMPLEMENTATION=generator needs"),
         ({"JUDGE_BACKEND_URL": "localhost:8080"}, "JUDGE_BACKEND_URL"),
         ({"JUDGE_IMPLEMENTATION": "oracle"}, "JUDGE_IMPLEMENTATION"),
     ],

@@ -9,6 +9,7 @@ from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 
 from .completions import OpenAIServer
+from .generator import GeneratorService
 from .model_judge import ModelJudge
 from .rubrics import Rubrics
 from .rules import RulesJudge
@@ -28,7 +29,7 @@ def main() -> None:
         if config.implementation == "rules":
             yield RulesJudge()
             return
-        backend = OpenAIServer(config)
+        backend = GeneratorService(config) if config.implementation == "generator" else OpenAIServer(config)
         try:
             yield ModelJudge(backend, rubrics, config)
         finally:

@@ -13,11 +13,14 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="JUDGE_")
 
     port: int = judge.PORT
-    implementation: Literal["rules", "openai"] = Field(
-        default="rules", description="`openai` asks a model behind an OpenAI-compatible server; `rules` needs none."
+    implementation: Literal["rules", "openai", "generator"] = Field(
+        default="rules",
+        description="A model behind an OpenAI-compatible server, or in a generator of ours; `rules` needs none.",
     )
     backend_url: str | None = Field(
-        default=None, pattern=r"^https?://", description="Its base URL, for example http://127.0.0.1:8080/v1."
+        default=None,
+        pattern=r"^https?://",
+        description="Base URL of the one or the other: http://127.0.0.1:8080/v1, http://127.0.0.1:8002.",
     )
     model: str | None = Field(default=None, min_length=1, description="Name of the judge model there.")
     api_key: SecretStr | None = Field(default=None, description="Sent as bearer token, where the server wants one.")
@@ -40,7 +43,7 @@ class Settings(ServiceSettings):
     rubrics_dir: Path | None = Field(default=None, description="Folder of rubrics of your own, one YAML file each.")
 
     @model_validator(mode="after")
-    def _backend_of_openai(self) -> Self:
-        if self.implementation == "openai" and (self.backend_url is None or self.model is None):
-            raise ValueError("JUDGE_IMPLEMENTATION=openai needs JUDGE_BACKEND_URL and JUDGE_MODEL")
+    def _backend_of_a_model(self) -> Self:
+        if self.implementation != "rules" and (self.backend_url is None or self.model is None):
+            raise ValueError(f"JUDGE_IMPLEMENTATION={self.implementation} needs JUDGE_BACKEND_URL and JUDGE_MODEL")
         return self
