@@ -52,10 +52,14 @@ class Stack:
 
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True, exist_ok=True)
-        for name in self.services:
-            self.start(name)
-        for name in self.services:
-            self.wait_ready(name)
+        try:
+            for name in self.services:
+                self.start(name)
+            for name in self.services:
+                self.wait_ready(name)
+        except BaseException:
+            self.__exit__()  # what did start would stay for ever
+            raise
         return self
 
     @cached_property
