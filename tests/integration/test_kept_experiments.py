@@ -33,19 +33,26 @@ class Runs:
 
     def __call__(self, id: str, *changes: tuple[str, str], **options: Any) -> Counter[str]:
         """Run the experiment file with these changes; the answers that it asked the services for, by path."""
+        before, coordinator = self._asked(), self.stack.coordinator
+        body = self._submission(id, *changes) | options
+        coordinator.http.put(f"/v1/experiments/{id}", json=body).raise_for_status()
+        ended = coordinator.finish(id)
+        assert ended["state"] == "completed", ended
+        return self._asked() - before
+
+    def planned(self, *changes: tuple[str, str]) -> dict[str, int | None]:
+        """By phase, how many items a plan says are cached."""
+        plan = self.stack.coordinator.http.post("/v1/plans", json=self._submission("plan", *changes))
+        return {one["phase"]: one["cached"] for one in plan.raise_for_status().json()["phases"]}
+
+    def _submission(self, id: str, *changes: tuple[str, str]) -> dict[str, Any]:
         text = self.spec.read_text()
         for old, new in changes:
             assert old in text
             text = text.replace(old, new)
         changed = self.spec.with_name(f"{id}.yaml")
         changed.write_text(text)
-        before = self._asked()
-        coordinator = self.stack.coordinator
-        body = coordinator.submission(changed) | options
-        coordinator.http.put(f"/v1/experiments/{id}", json=body).raise_for_status()
-        ended = coordinator.finish(id)
-        assert ended["state"] == "completed", ended
-        return self._asked() - before
+        return self.stack.coordinator.submission(changed)
 
     def _asked(self) -> Counter[str]:
         found = Counter[str]()
@@ -128,9 +135,13 @@ def test_without_reuse_everything_is_asked_for_and_is_the_same(runs: Runs) -> No
 
 def test_an_added_arm_asks_for_itself_alone(runs: Runs) -> None:
     arm = "  - {name: chat, model: canned, prompting: chat}\n"
-    asked = runs("arm", ("  - {name: SFT", f"{arm}  - {{name: SFT"))
+    change = ("  - {name: SFT", f"{arm}  - {{name: SFT")
+    planned = runs.planned(change)
+    asked = runs("arm", change)
     assert asked["generations"] == asked["detections"] == 2 and not asked["translations"] and not asked["trainings"]
     assert runs.reused("arm")["generate"] == RESPONSES
+    assert planned == {stage: runs.reused("arm")[stage] for stage in STAGES} | {"analyze": None}
+    assert set(runs.planned(("name: model-free", "name: model-free\nreuse: false")).values()) == {0, None}
 
 
 def test_an_added_language_asks_for_itself_alone(runs: Runs) -> None:

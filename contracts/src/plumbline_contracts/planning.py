@@ -18,10 +18,12 @@ class SpecCheck(Response):
 
 
 class PlannedPhase(Response):
-    """`calls`: requests to the services, if none is repeated. `seconds`: by the rate of earlier experiments."""
+    """`calls`: requests to the services at most, if none is repeated. `seconds`: by the rate of earlier experiments,
+    for what is not cached."""
 
     phase: PhaseName
     items: int
+    cached: int | None = Field(description="Of these, answered in earlier experiments; null: not known.")
     calls: int
     seconds: float | None = Field(description="null: there is no measurement, or nothing to do.")
     basis: str = Field(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from plumbline_contracts.planning import Plan, PlannedComparison
+from plumbline_contracts.planning import Plan, PlannedComparison, PlannedPhase
 from rich.table import Table
 from rich.text import Text
 
@@ -50,13 +50,17 @@ def _table(*columns: str) -> Table:
 
 
 def _tell_phases(planned: Plan, terminal: Terminal) -> None:
-    table = _table("phase", "items", "calls", "time", "by")
+    table = _table("phase", "items", "cached", "calls", "time", "by")
     for phase in planned.phases:
-        table.add_row(phase.phase.value, str(phase.items), str(phase.calls), _time(phase.seconds), phase.basis)
+        table.add_row(phase.phase.value, *_counts(phase), _time(phase.seconds), phase.basis)
     total = sum(phase.calls for phase in planned.phases)
-    table.add_row("in all", "", str(total), _time(planned.seconds), "")
+    table.add_row("in all", "", "", str(total), _time(planned.seconds), "")
     terminal.say("")
     terminal.show(table)
+
+
+def _counts(phase: PlannedPhase) -> list[str]:
+    return ["?" if one is None else str(one) for one in (phase.items, phase.cached, phase.calls)]
 
 
 def _tell_tokens(planned: Plan, terminal: Terminal) -> None:

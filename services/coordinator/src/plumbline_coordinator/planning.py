@@ -14,13 +14,15 @@ from plumbline_kit.errors import ProblemError
 
 from . import judges
 from .check import Checked, check
+from .foreseeing import cached
 from .history import History, Services, Spread, prompt_characters
 from .preparation import identified, services_of
 from .settings import Settings
 from .store import Store
 
-_ASK_S = 5.0
+_ASK_S, _COUNT_S = 5.0, 30.0
 _NOT_MEASURED = "no measurement yet"
+Cached = dict[PhaseName, int | None]
 
 
 async def plan(submission: Submission, store: Store, settings: Settings) -> Plan:
@@ -28,7 +30,8 @@ async def plan(submission: Submission, store: Store, settings: Settings) -> Plan
     checked, notes = await check(submission, store, settings, to_run=False), list[str]()
     services = await _services(checked, notes)
     history = await asyncio.to_thread(History, store, settings)
-    phases = await asyncio.to_thread(_phases, checked, settings, history, services)
+    known = await _cached(checked, notes)
+    phases = await asyncio.to_thread(_phases, checked, settings, history, services, known)
     unknown = any(one.seconds is None for one in phases)
     return Plan(
         check=checked.check,
@@ -38,6 +41,18 @@ async def plan(submission: Submission, store: Store, settings: Settings) -> Plan
         comparisons=await _comparisons(checked, history, services, notes),
         notes=notes,
     )
+
+
+async def _cached(checked: Checked, notes: list[str]) -> Cached:
+    if checked.recorded is not None:
+        notes.append("How much is cached is not counted where recorded responses are judged or analyzed anew.")
+        return {}
+    try:
+        async with asyncio.timeout(_COUNT_S):
+            return await cached(checked)
+    except TimeoutError:
+        notes.append(f"How much is cached could not be counted within {_COUNT_S:g} s.")
+        return {}
 
 
 async def _services(checked: Checked, notes: list[str]) -> Services:
@@ -56,7 +71,9 @@ async def _services(checked: Checked, notes: list[str]) -> Services:
     return {name: info.model_dump() for name, info in zip(names, found, strict=True) if info is not None}
 
 
-def _phases(checked: Checked, settings: Settings, history: History, services: Services) -> list[PlannedPhase]:
+def _phases(
+    checked: Checked, settings: Settings, history: History, services: Services, known: Cached
+) -> list[PlannedPhase]:
     spec, did = checked.spec, checked.check
     per_language = [did.items[language] for language in spec.languages]
     foreign = Counter(one.language for one in checked.items if one.translate)
@@ -77,17 +94,26 @@ def _phases(checked: Checked, settings: Settings, history: History, services: Se
         PhaseName.JUDGE: (did.judgments, arms * calls(judged)),
         PhaseName.ANALYZE: (did.generations, 1),
     }
-    return [_phase(checked, history, services, name, *work) for name, work in planned.items() if work[0]]
+    return [
+        _phase(checked, history, services, name, *work, known.get(name)) for name, work in planned.items() if work[0]
+    ]
 
 
 def _phase(
-    checked: Checked, history: History, services: Services, name: PhaseName, items: int, calls: int
+    checked: Checked,
+    history: History,
+    services: Services,
+    name: PhaseName,
+    items: int,
+    calls: int,
+    known: int | None,
 ) -> PlannedPhase:
     rate, seconds, basis = history.rate(name, checked.spec, services), None, _NOT_MEASURED
     if rate is not None:
-        seconds = items * rate.seconds / rate.items
+        seconds = (items - (known or 0)) * rate.seconds / rate.items
         basis = f"{rate.items / rate.seconds:.3g} items/s in {rate.experiments} experiment(s) with the same services"
-    return PlannedPhase(phase=name, items=items, calls=calls, seconds=seconds, basis=basis)
+    calls = 0 if known == items else calls
+    return PlannedPhase(phase=name, items=items, cached=known, calls=calls, seconds=seconds, basis=basis)
 
 
 def _tokens(checked: Checked, arm: Arm, history: History) -> PlannedTokens:

@@ -71,6 +71,20 @@ class Reuse:
             _move(await patiently(find, self.tell), loaded)
         return keys
 
+    async def known(self, unit: str, loaded: Loaded) -> list[Outcome]:
+        """What was answered before, of an experiment that is not begun. Nobody is waited for: a service that is away
+        raises its problem. What no service could do, such as with weights that are not trained yet, is not known."""
+        if not (loaded.inputs and self.run.spec.reuse):
+            return []
+        try:
+            identity = await self._told(unit)
+        except ProblemError as error:
+            if error.status >= 500:
+                raise
+            return []
+        keys = await asyncio.to_thread(self._keys, unit, identity, loaded.inputs)
+        return list(await asyncio.to_thread(self._find, keys))
+
     async def marked(self, unit: str, keys: Keys, given: list[Outcome]) -> list[Outcome]:
         """With their keys, those that may be given again; without, when somebody else answers by now, or nobody.
 
