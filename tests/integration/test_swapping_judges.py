@@ -23,6 +23,7 @@ REPLY = json.dumps({aspect: {"rationale": "as recorded", "score": "4"} for aspec
 OURS = "judges: [{rubrics: {regular: rules, safety: rules-safety}}]"
 SPEC = f"""\
 name: judged
+reuse: false  # the spoiled judges say that they are the minimal one
 languages: [en, fr]
 dataset: {{path: items.jsonl}}
 models: {{canned: {{base: canned}}}}

@@ -115,6 +115,12 @@ def test_a_good_judge_may_and_a_blind_one_may_not():
     assert blind.may_not[0] in blind.report.replace("&#39;", "'") and "<script" not in blind.report
 
 
+def test_a_single_item_has_values_without_intervals():
+    found = calibrate(request([GoldScore(item="1", language="en", gold=1, scores=[1.0])]))
+    assert "1.00" in found.report or "100%" in found.report
+    assert any(line.startswith("Anything in en") for line in found.may_not)
+
+
 def test_consistent_verdicts_must_also_be_right():
     scores = gold_scores(GOOD)
     for verdict, allowed in (("a", True), ("b", False)):  # gold prefers a

@@ -268,7 +268,7 @@ def test_a_judge_that_was_replaced_is_told_from_one_that_was_upgraded(start: Sta
 
 
 NO_INFO, BACKEND = 'return {"status": "ok"}', 'raise HTTPException({}, "default backend")'
-TOLD = [(BACKEND.format(401), "default backend"), (BACKEND.format(404), "default backend"), (NO_INFO, "its contract")]
+TOLD = [(BACKEND.format(404), "default backend"), (NO_INFO, "its contract")]
 
 
 @pytest.mark.parametrize(("instead", "told"), TOLD)
@@ -279,6 +279,16 @@ def test_what_is_no_judge_in_mid_run_is_waited_out_like_another_judge(start: Sta
         asked(start(("return INFO", instead)), lambda client: judges.still(client, recorded))
     assert told in caught.value.detail
     assert (caught.value.status, caught.value.kind) == (503, "another-judge")
+
+
+def test_a_judge_that_refuses_the_token_in_mid_run_is_told_as_that(start: Start) -> None:
+    """It is no other judge: the experiment pauses, and says which setting is wrong."""
+    recorded = Info(
+        contract="judge/1.1.0", implementation="minimal", version="1", description="", model=None, revision=None
+    )
+    with pytest.raises(ProblemError, match="default backend") as caught:
+        asked(start(("return INFO", BACKEND.format(401))), lambda client: judges.still(client, recorded))
+    assert caught.value.status == 401
 
 
 @pytest.mark.parametrize("judging", ["", 'raise HTTPException(422, "no such rubric")'])

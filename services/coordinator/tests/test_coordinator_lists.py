@@ -83,7 +83,7 @@ def record(score: float | None = 3.0, missing: str | None = None, finding: Findi
     judgment = {"rubric": "r", "missing": None if score else "unscored", **unknown}
     return ResponseRecord(
         arm="a", language="en", item="7", category="regular", instruction="Hi", missing=missing, finish_reason="eos",
-        response=None if missing else "Hello", raw_response=None, prompt_tokens=1, completion_tokens=1,
+        flags=[], response=None if missing else "Hello", raw_response=None, prompt_tokens=1, completion_tokens=1,
         detections=[
             Detection(detector=Detector.EMPTY, finding=Finding.ABSENT, evidence=None, start=None, end=None),
             Detection(detector=Detector.INFINITE_LOOP, finding=finding, evidence=None, start=None, end=None),

@@ -24,7 +24,7 @@ class Dictionary:
 
     def __init__(self, pair: str, version: str = "1.0") -> None:
         (self.source, self.target), self.version = pair.split("-"), version
-        self.name = f"{pair} {version}"
+        self.name, self.revision = f"{pair} {version}", version
         self.calls: list[list[str]] = []
 
     def translate(self, lines: list[str]) -> list[str | Cut]:

@@ -71,13 +71,21 @@ def _excludes_zero(estimate: Estimate) -> bool:
     return estimate.low is not None and estimate.high is not None and not estimate.low <= 0 <= estimate.high
 
 
+def told(one: Estimate, form: str, unknown: str = "unknown") -> str:
+    """Value and interval; of a single observation there is a value without one."""
+    if one.value is None:
+        return unknown
+    value = f"{one.value:{form}}"
+    return value if one.low is None or one.high is None else f"{value} [{one.low:{form}}, {one.high:{form}}]"
+
+
 def _value(one: Estimate) -> str:
-    return "unknown" if one.value is None else f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
+    return told(one, ".2f")
 
 
 def _signed(one: Estimate) -> str:
-    return "unknown" if one.value is None else f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+    return told(one, "+.2f")
 
 
 def _share(one: Estimate) -> str:
-    return "an unknown share" if one.value is None else f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
+    return told(one, ".0%", "an unknown share")

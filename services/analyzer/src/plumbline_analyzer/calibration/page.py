@@ -6,6 +6,8 @@ from jinja2 import Environment
 from plumbline_contracts.calibrating import CalibrationRequest, CalibrationResponse
 from plumbline_contracts.results import Estimate
 
+from .advice import told
+
 
 def render(request: CalibrationRequest, found: CalibrationResponse) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -19,8 +21,8 @@ def _resource(folder: str, name: str) -> str:
 
 
 def _estimate(one: Estimate) -> str:
-    return "-" if one.value is None else f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
+    return told(one, ".2f", "-")
 
 
 def _percent(one: Estimate) -> str:
-    return "-" if one.value is None else f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
+    return told(one, ".0%", "-")
