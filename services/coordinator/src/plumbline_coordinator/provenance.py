@@ -1,6 +1,5 @@
 """The manifest: what an experiment is made of, as far as it can be known before anything is generated."""
 
-import re
 from functools import cache
 from importlib import metadata
 from platform import python_version
@@ -13,6 +12,7 @@ from plumbline_contracts.experiment import DataSource, ExperimentSpec, leaves
 from plumbline_contracts.generator import ModelIdentity
 from plumbline_contracts.judge import Rubric
 
+from . import __version__
 from .run import Run
 from .stages.train import used_trainings
 
@@ -76,7 +76,9 @@ def seeds(spec: ExperimentSpec) -> dict[str, int]:
 
 @cache
 def packages() -> dict[str, str]:
-    """Name to version: Python, the coordinator and what it asks for."""
-    asked = [re.match(r"[\w.-]+", line) for line in metadata.requires(_PACKAGE) or [] if "extra ==" not in line]
-    names = sorted({_PACKAGE, *(found[0] for found in asked if found)})
-    return {"python": python_version()} | {name: metadata.version(name) for name in names}
+    """Name to version: Python, the coordinator, and everything that is installed beside it.
+
+    In an image the coordinator is on the path without being installed, so it says its version itself.
+    """
+    installed = {one.name: one.version for one in metadata.distributions()}
+    return {"python": python_version()} | dict(sorted(installed.items())) | {_PACKAGE: __version__}
