@@ -200,9 +200,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.items:
         print(
-            "| database | items | generate + detect + judge, items/s | whole run, items/s | s | peak MB | bytes/item |"
+            "| database | items | generate + detect + judge, items/s | whole run, items/s | s | CPU ms/item | peak MB"
+            " | bytes/item |"
         )
-        print("|---|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|---|")
         for database in given.database:
             for items in given.items:
                 print(throughput(database, items, given.concurrency), flush=True)
