@@ -54,6 +54,15 @@ class Backend(Protocol):
     async def close(self) -> None: ...
 
 
+async def answers(backend: Backend) -> bool:
+    """Whether a call that failed may have been the only one that does."""
+    try:
+        await backend.check()
+    except ProblemError:
+        return False
+    return True
+
+
 class Asker:
     """Asks a backend: so many calls at a time, and once for what several ask at the same time."""
 

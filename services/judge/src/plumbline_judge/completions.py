@@ -8,7 +8,7 @@ from openai import APIError, APIStatusError, AsyncOpenAI, BadRequestError, Unpro
 from plumbline_contracts.judge import UnscoredCause
 from plumbline_kit.errors import ProblemError
 
-from .backend import Reply, Token, without
+from .backend import Reply, Token, answers, without
 from .prompts import Messages
 from .settings import Settings
 
@@ -44,15 +44,8 @@ class OpenAIServer:
             return _read(await self._negotiated(messages, schema))
         except (APIError, ValueError) as error:
             cause = UnscoredCause.BACKEND_UNAVAILABLE if _may_pass(error) else UnscoredCause.BACKEND_REFUSED
-            away = _may_pass(error) and not await self._answers()
+            away = _may_pass(error) and not await answers(self)
             return replace(without(cause, _words(error)), outage=away)
-
-    async def _answers(self) -> bool:
-        try:
-            await self.check()
-        except ProblemError:
-            return False
-        return True
 
     async def _negotiated(self, messages: Messages, schema: dict[str, Any]) -> Any:
         """Until a first call has succeeded, a refused one may mean that the server lacks an option: less is tried."""

@@ -9,7 +9,7 @@ from plumbline_contracts.judge import UnscoredCause
 from plumbline_kit.client import ServiceClient, is_transient
 from plumbline_kit.errors import ProblemError
 
-from .backend import Reply, without
+from .backend import Reply, answers, without
 from .completions import as_text
 from .prompts import Messages
 from .settings import Settings
@@ -47,20 +47,13 @@ class GeneratorService:
         except ProblemError as error:
             passing = is_transient(error) or error.status >= 500
             cause = UnscoredCause.BACKEND_UNAVAILABLE if passing else UnscoredCause.BACKEND_REFUSED
-            return replace(without(cause, error.detail), outage=passing and not await self._answers())
+            return replace(without(cause, error.detail), outage=passing and not await answers(self))
         return _read(answer.generations[0])
 
     def _prompt(self, messages: Messages) -> generator.Prompt:
         if self._settings.api == "completions":
             return generator.Prompt(id="judgment", text=as_text(messages))
         return generator.Prompt(id="judgment", messages=[generator.Message.model_validate(one) for one in messages])
-
-    async def _answers(self) -> bool:
-        try:
-            await self.check()
-        except ProblemError:
-            return False
-        return True
 
 
 def _read(generation: generator.Generation) -> Reply:
