@@ -108,13 +108,24 @@ def endure(system: System, undisturbed: dict[str, Any], outcome: Callable[[Coord
         id = f"disturbed-{experiments}"
         system.run(id, draw, most=KILLS - len(system.disturbed))
         experiments += 1
-        assert outcome(system.ready(), id) == undisturbed, f"{id}, seed {seed}"
+        differs = _differences(outcome(system.ready(), id), undisturbed)
+        assert not differs, f"{id}, seed {seed}, {system.disturbed}: {differs[:5]}"
         assert system.rows(id) == rows, f"{id}, seed {seed}"
     assert all(results == different for results, different in rows.values())
     counts = Counter(system.disturbed)
     repeated = system.answered() - before - experiments * system.batches
     print(f"{dict(counts)} in {experiments} experiments of {system.batches} batches; {repeated} batches done again")
     assert 0 <= repeated <= system.under_way * (counts["coordinator"] + counts["database"]), f"seed {seed}"
+
+
+def _differences(found: Any, expected: Any, place: str = "") -> list[str]:
+    """Where two JSON documents differ, and what stands in both."""
+    if isinstance(found, dict) and isinstance(expected, dict) and found.keys() == expected.keys():
+        return [one for key in found for one in _differences(found[key], expected[key], f"{place}.{key}")]
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        pairs = enumerate(zip(found, expected, strict=True))
+        return [one for at, (mine, other) in pairs for one in _differences(mine, other, f"{place}[{at}]")]
+    return [] if found == expected else [f"{place}: {found!r} instead of {expected!r}"[:500]]
 
 
 def _ready(replica: Stack) -> bool:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -150,15 +151,15 @@ class Turn:
 
     async def _pages(self) -> AsyncIterator[Page]:
         """The next page is read while the batches of the one before are under way."""
-        pages = _pages(self.run, self.stage, self.service)
+        pages = Pages(self.run, self.stage, self.service)
         reading = asyncio.create_task(self._read(pages))
         while (page := await reading) is not None:
             reading = asyncio.create_task(self._read(pages))
             yield page
 
-    async def _read(self, pages: Iterator[Page]) -> Page | None:
+    async def _read(self, pages: "Pages") -> Page | None:
         try:
-            return await waiting.patiently(partial(asyncio.to_thread, next, pages, None), self.tell)
+            return await waiting.patiently(partial(asyncio.to_thread, pages.next), self.tell)
         except Stuck as stuck:
             await self._give_up(stuck)
             return None
@@ -193,30 +194,47 @@ class Keeper:
         return self.stage in COUNTED and exceeded(self._row, ("calls", "tokens"), under_way) is not None
 
 
-def _pages(run: Run, stage: Stage, service: str) -> Iterator[Page]:
-    for unit, chunks in _grouped(run, stage, service):
+class Pages:
+    """Page after page of what is lacking. One that could not be read is read again: a generator that has raised
+    would be at its end, and what is left would be taken for nothing."""
+
+    def __init__(self, run: Run, stage: Stage, service: str) -> None:
+        self.run, self.stage, self.service = run, stage, service
+        self._last, self._rest = -1, deque[tuple[str, list[Chunk]]]()
+
+    def next(self) -> Page | None:
+        """Null after the last one. Synchronous."""
+        while self._rest or self._more():
+            page = self._page(*self._rest[0])
+            self._rest.popleft()
+            if page is not None:
+                return page
+        return None
+
+    def _more(self) -> bool:
+        while some := self.run.store.chunks(self.run.id, self.stage.name, self._last, _CHUNKS):
+            self._rest.extend(_grouped(chunk for chunk in some if self.stage.service(chunk.unit) == self.service))
+            self._last = some[-1].number
+            if self._rest:
+                return True
+        return False
+
+    def _page(self, unit: str, chunks: list[Chunk]) -> Page | None:
         items = [item for chunk in chunks for item in chunk.items]
-        done = run.store.done(run.id, stage.name, unit, items)
+        done = self.run.store.done(self.run.id, self.stage.name, unit, items)
         lacking = [item for item in items if item not in done]
-        if not lacking:
-            continue
-        loaded = stage.load(run, unit, lacking)
-        yield Page(unit, chunks, loaded)
+        return Page(unit, chunks, self.stage.load(self.run, unit, lacking)) if lacking else None
 
 
-def _grouped(run: Run, stage: Stage, service: str) -> Iterator[tuple[str, list[Chunk]]]:
-    """The chunks for one service, of one unit and so many as make a page."""
-    last = -1
-    while some := run.store.chunks(run.id, stage.name, last, _CHUNKS):
-        last = some[-1].number
-        mine = (chunk for chunk in some if stage.service(chunk.unit) == service)
-        for unit, of_unit in groupby(mine, key=lambda chunk: chunk.unit):
-            page, size = list[Chunk](), 0
-            for chunk in of_unit:
-                page.append(chunk)
-                size += len(chunk.items)
-                if size >= _ITEMS:
-                    yield unit, page
-                    page, size = [], 0
-            if page:
+def _grouped(chunks: Iterable[Chunk]) -> Iterator[tuple[str, list[Chunk]]]:
+    """Chunks of one unit, and so many as make a page."""
+    for unit, of_unit in groupby(chunks, key=lambda chunk: chunk.unit):
+        page, size = list[Chunk](), 0
+        for chunk in of_unit:
+            page.append(chunk)
+            size += len(chunk.items)
+            if size >= _ITEMS:
                 yield unit, page
+                page, size = [], 0
+        if page:
+            yield unit, page
