@@ -1,5 +1,6 @@
 """The generator contract: complete finished prompts that may share a prefix, or chat messages."""
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, Literal, Protocol, Self
 
@@ -9,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from .common import REPEATABLE, ItemId, Request, Response, Sha256, Text, implementation_of, problems
 
 NAME = "generator"
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 PORT = 8002
 
 ModelReference = Annotated[
@@ -24,6 +25,19 @@ ModelReference = Annotated[
 ]
 
 
+class StopLoops(Request):
+    """End a text once it is a loop: its last `min_characters` or more repeat, `min_repeats` times or more.
+
+    The definition is `plumbline_contracts.periodicity`, that of the analyzer's `infinite_loop`, which asks for fewer
+    repeats; so what was ended here is one there. Whether it would have gone on for ever is not known, so a share of
+    the prompts, chosen by the digests of their texts, is watched and not ended.
+    """
+
+    min_repeats: float = Field(default=6, ge=3, le=1000)
+    min_characters: int = Field(default=120, ge=60, le=100_000)
+    audit_share: float = Field(default=0.05, ge=0, le=1, description="Of the prompts; they run to their end.")
+
+
 class Decoding(Request):
     """How text is drawn. `temperature` 0 is greedy; sampling uses one stream of random numbers per prompt,
     made from `seed` and the prompt's id, so that a result does not depend on its batch."""
@@ -35,6 +49,12 @@ class Decoding(Request):
     repetition_penalty: float = Field(default=1.0, gt=0, le=10)
     stop: list[Annotated[Text, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=16)
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    stop_loops: StopLoops | None = Field(default=None, description="Null lets every text run to its end.")
+
+
+def sha256_of(text: str) -> str:
+    """Of a prefix or of a rendered prompt."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Message(Request):
@@ -43,16 +63,18 @@ class Message(Request):
 
 
 class Prompt(Request):
-    """Exactly one of `text` (appended to the request's prefix) and `messages` (for the model's own template)."""
+    """Exactly one of `text` (appended to the request's prefix), `messages` (for the model's own template) and `tokens`
+    (ids of the model's own, as they are)."""
 
     id: ItemId
     text: Text | None = Field(default=None, max_length=400_000)
     messages: list[Message] | None = Field(default=None, min_length=1, max_length=100)
+    tokens: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, min_length=1, max_length=200_000)
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.text is None) == (self.messages is None):
-            raise ValueError("give either text or messages")
+    def _one_of_them(self) -> Self:
+        if [self.text, self.messages, self.tokens].count(None) != 2:
+            raise ValueError("give one of text, messages and tokens")
         return self
 
 
@@ -72,8 +94,26 @@ class GenerationRequest(Request):
 
     model: ModelReference
     prefix: Text = Field(default="", max_length=400_000, description="Text before every prompt, as with URIAL.")
+    prefix_sha256: Sha256 | None = Field(
+        default=None, description="Digest of `prefix` in UTF-8, for whoever groups requests by it; refused if wrong."
+    )
     prompts: list[Prompt] = Field(min_length=1, max_length=256)
     decoding: Decoding
+    logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="Log-probabilities of the tokens written, and of so many alternatives."
+    )
+    prompt_logprobs: bool = Field(default=False, description="With `logprobs`: those of the prompt's tokens, too.")
+    deadline_seconds: float | None = Field(
+        default=None, gt=0, le=86_400, description="What is not finished by then is `cancelled`, with what it wrote."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.prefix_sha256 not in (None, sha256_of(self.prefix)):
+            raise ValueError(f"prefix_sha256 is not the digest of prefix, which is {sha256_of(self.prefix)}")
+        if self.prompt_logprobs and self.logprobs is None:
+            raise ValueError("prompt_logprobs goes with logprobs: say how many alternatives, 0 for none")
+        return self
 
 
 class FinishReason(StrEnum):
@@ -85,6 +125,31 @@ class FinishReason(StrEnum):
     ERROR = "error"
 
 
+class Alternative(Response):
+    """A token that could have stood there. `logprob` is natural, of the model's own distribution: before temperature,
+    penalties and filters."""
+
+    token: str
+    logprob: float
+
+
+class TokenLogprob(Response):
+    """A token and the most probable ones at its place, best first. The first token of a text has no probability."""
+
+    token: str
+    logprob: float | None
+    alternatives: list[Alternative]
+
+
+class Loop(Response):
+    """Where the repetition begins, its length, and where the rule was met first; all in characters of `raw_text`."""
+
+    onset: int
+    period: int
+    met_at: int
+    tokens_saved: int = Field(description="Of `max_new_tokens`, by ending there; 0 where the text was let run.")
+
+
 class Generation(Response):
     """`text` ends before the stop string; `raw_text` is all that the model wrote. With `error`, `cause` says why."""
 
@@ -94,33 +159,48 @@ class Generation(Response):
     finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
+    cached_prompt_tokens: int | None = Field(
+        description="Of `prompt_tokens`, those not computed for this prompt, since others begin the same; null where"
+        " the engine does not tell."
+    )
+    prompt_sha256: Sha256 | None = Field(
+        description="Digest of the rendered prompt in UTF-8; null where another server renders it, or it is tokens."
+    )
+    loop: Loop | None = Field(description="With `stop_loops`, where the text became a loop.")
+    audited: bool = Field(description="With `stop_loops`, whether this one was let run.")
+    logprobs: list[TokenLogprob] | None = Field(description="Of the tokens written, where asked for.")
+    prompt_logprobs: list[TokenLogprob] | None = Field(description="Of the prompt's tokens, where asked for.")
     cause: str | None
 
 
-class GenerationResponse(Response):
-    generations: list[Generation] = Field(description="One per prompt, in request order.")
+class Origin(Response):
+    """What wrote a text."""
+
     model: str
     weights_sha256: Sha256 | None = Field(description="Digest of the weights; null where the engine does not know it.")
     engine: str = Field(examples=["transformers"])
     engine_version: str
 
 
+class GenerationResponse(Origin):
+    generations: list[Generation] = Field(description="One per prompt, in request order.")
+
+
 class Model(Response):
     name: str
     loaded: bool
+    source: Literal["folder", "artifact", "hub", "server", "canned"]
+    weights_sha256: Sha256 | None = Field(description="Null where it is not known, or not yet.")
+    context_length: int | None = Field(description="Most tokens of a prompt and its text; null where not known.")
 
 
 class Models(Response):
     models: list[Model]
 
 
-class ModelIdentity(Response):
+class ModelIdentity(Origin):
     """What stands behind a model's name: as long as it is the same, so is what a prompt is completed with."""
 
-    model: str
-    weights_sha256: Sha256 | None = Field(description="Digest of the weights; null where the engine does not know it.")
-    engine: str
-    engine_version: str
     source: str | None = Field(
         description="What else tells these weights from others where there is no digest, such as a server's address."
     )

@@ -9,9 +9,10 @@ from typing import Self
 
 from plumbline_contracts import generator as contract
 from plumbline_contracts.common import Info
-from plumbline_contracts.generator import Decoding, FinishReason, Generation, GenerationRequest, Prompt
+from plumbline_contracts.generator import Decoding, FinishReason, Generation, GenerationRequest, Prompt, sha256_of
 
 from . import __version__
+from .failures import failed, refuse_what_it_cannot
 from .stopping import cut
 
 
@@ -32,6 +33,7 @@ class CannedGenerator:
         return cls({line["prompt"]: line["text"] for line in lines})
 
     async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
+        refuse_what_it_cannot(request, "the canned generator", "deadline_seconds")  # it answers at once
         return contract.GenerationResponse(
             generations=[self._generation(prompt, request) for prompt in request.prompts],
             model=request.model,
@@ -42,15 +44,16 @@ class CannedGenerator:
 
     def _generation(self, prompt: Prompt, request: GenerationRequest) -> Generation:
         asked = prompt.text if prompt.text is not None else prompt.messages[-1].content if prompt.messages else ""
-        answer = _sentence(asked) if self._answers is None else self._answers.get(asked)
+        answer, rendered = (
+            _sentence(asked) if self._answers is None else self._answers.get(asked),
+            request.prefix + asked,
+        )
         if answer is None:
-            cause = "The canned answers have none for this prompt."
-            return _generation(prompt.id, request.prefix + asked, "", "", FinishReason.ERROR, cause)
-        raw_text, text, reason = _decode(answer, request.decoding)
-        return _generation(prompt.id, request.prefix + asked, raw_text, text, reason, None)
+            return failed(prompt.id, len(_words(rendered)), "The canned answers have none for this prompt.")
+        return _generation(prompt.id, rendered, *_decode(answer, request.decoding))
 
     async def models(self) -> contract.Models:
-        return contract.Models(models=[contract.Model(name="canned", loaded=True)])
+        return contract.Models(models=[_MODEL])
 
     async def identity(self, model: str) -> contract.ModelIdentity:
         return contract.ModelIdentity(
@@ -71,6 +74,9 @@ class CannedGenerator:
         )
 
 
+_MODEL = contract.Model(name="canned", loaded=True, source="canned", weights_sha256=None, context_length=None)
+
+
 def _decode(answer: str, decoding: Decoding) -> tuple[str, str, FinishReason]:
     """What was 'written', its text, and why it ended there."""
     words = _words(answer)
@@ -82,7 +88,7 @@ def _decode(answer: str, decoding: Decoding) -> tuple[str, str, FinishReason]:
     return raw_text, text, FinishReason.EOS if raw_text == answer else FinishReason.LENGTH
 
 
-def _generation(id: str, asked: str, raw_text: str, text: str, reason: FinishReason, cause: str | None) -> Generation:
+def _generation(id: str, asked: str, raw_text: str, text: str, reason: FinishReason) -> Generation:
     return Generation(
         id=id,
         text=text,
@@ -90,7 +96,13 @@ def _generation(id: str, asked: str, raw_text: str, text: str, reason: FinishRea
         finish_reason=reason,
         prompt_tokens=len(_words(asked)),
         completion_tokens=len(_words(raw_text)),
-        cause=cause,
+        cached_prompt_tokens=None,
+        prompt_sha256=sha256_of(asked),
+        loop=None,
+        audited=False,
+        logprobs=None,
+        prompt_logprobs=None,
+        cause=None,
     )
 
 

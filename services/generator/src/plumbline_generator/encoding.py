@@ -11,10 +11,18 @@ from .weights import LoadedModel
 
 def encode(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> list[int]:
     """The tokens of one prompt, or Refused. A prefix that prompts share is part of each of them."""
-    if prompt.messages is None:
-        return list(loaded.tokenizer(request.prefix + (prompt.text or ""), verbose=False).input_ids)
-    chat = _chat(loaded, request, prompt)
-    return list(loaded.tokenizer(chat, add_special_tokens=False, verbose=False).input_ids)
+    if request.prefix and prompt.text is None:
+        raise Refused(PREFIX_WITH_MESSAGES)
+    if prompt.tokens is not None:
+        return list(prompt.tokens)
+    special = prompt.messages is None  # a chat template writes its own
+    text = rendered(loaded, request, prompt)
+    return list(loaded.tokenizer(text, add_special_tokens=special, verbose=False).input_ids)
+
+
+def rendered(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> str:
+    """The text that is encoded, or Refused."""
+    return request.prefix + prompt.text if prompt.text is not None else _chat(loaded, request, prompt)
 
 
 def fault(loaded: LoadedModel, tokens: list[int], new: int) -> str | None:
@@ -30,8 +38,6 @@ def fault(loaded: LoadedModel, tokens: list[int], new: int) -> str | None:
 
 
 def _chat(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> str:
-    if request.prefix:
-        raise Refused(PREFIX_WITH_MESSAGES)
     messages: list[dict[str, Any]] = [message.model_dump() for message in prompt.messages or []]
     try:
         return str(loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))

@@ -3,11 +3,17 @@
 from pathlib import Path
 from typing import Self
 
+from plumbline_contracts.generator import Model
 from plumbline_kit import hub
 from plumbline_kit.artifacts import SCHEME, ArtifactStore, open_store
 from plumbline_kit.errors import ProblemError
 
 from .settings import Settings
+
+
+def listed(name: str, *, loaded: bool = False) -> Model:
+    source = "artifact" if name.startswith(SCHEME) else "folder"
+    return Model(name=name, loaded=loaded, source=source, weights_sha256=None, context_length=None)
 
 
 class ModelFolders:

@@ -10,13 +10,13 @@ import torch
 import transformers
 from plumbline_contracts import generator as contract
 from plumbline_contracts.common import Info
-from plumbline_contracts.generator import FinishReason, Generation, GenerationRequest
+from plumbline_contracts.generator import FinishReason, Generation, GenerationRequest, Prompt, sha256_of
 from plumbline_kit.errors import ProblemError
 
 from . import __version__
 from .decoding import complete, written_text
-from .encoding import encode, fault
-from .failures import Refused, failed
+from .encoding import encode, fault, rendered
+from .failures import Refused, failed, refuse_what_it_cannot
 from .folders import ModelFolders
 from .settings import Settings
 from .stopping import cut
@@ -41,6 +41,7 @@ class LocalGenerator:
         return cls(folders or ModelFolders.open(config), config)
 
     async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
+        refuse_what_it_cannot(request, "the local engine", "tokens")
         loaded = await self._shelf.take(request.model)
         async with loaded.busy:
             generations = await self._work(loaded, request)
@@ -111,8 +112,8 @@ def generate(
     order = sorted(tokens, key=lambda position: len(tokens[position]), reverse=True)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        ids = [request.prompts[position].id for position in batch]
-        results = _batch(loaded, request, ids, [tokens[position] for position in batch], cancelled)
+        asked = [request.prompts[position] for position in batch]
+        results = _batch(loaded, request, asked, [tokens[position] for position in batch], cancelled)
         done.update(zip(batch, results, strict=True))
     return [done[position] for position in range(len(request.prompts))]
 
@@ -120,10 +121,11 @@ def generate(
 def _batch(
     loaded: LoadedModel,
     request: GenerationRequest,
-    ids: list[str],
+    asked: list[Prompt],
     prompts: list[list[int]],
     cancelled: threading.Event,
 ) -> Iterator[Generation]:
+    ids = [prompt.id for prompt in asked]
     try:
         none: list[list[int]] = [[] for _ in prompts]
         written = none if cancelled.is_set() else complete(loaded, prompts, ids, request.decoding, cancelled)
@@ -132,17 +134,23 @@ def _batch(
         cause = f"{type(error).__name__}: {error}"
         return (failed(id, len(prompt), cause) for id, prompt in zip(ids, prompts, strict=True))
     return (
-        _generation(loaded, request, id, prompt, tokens, cancelled=cancelled.is_set())
-        for id, prompt, tokens in zip(ids, prompts, written, strict=True)
+        _generation(loaded, request, prompt, before, tokens, cancelled=cancelled.is_set())
+        for prompt, before, tokens in zip(asked, prompts, written, strict=True)
     )
 
 
 def _generation(
-    loaded: LoadedModel, request: GenerationRequest, id: str, prompt: list[int], tokens: list[int], *, cancelled: bool
+    loaded: LoadedModel,
+    request: GenerationRequest,
+    prompt: Prompt,
+    before: list[int],
+    tokens: list[int],
+    *,
+    cancelled: bool,
 ) -> Generation:
     # A model's settings may name further end tokens than its tokenizer; like the tokenizer's, they are no text.
     written = tokens[:-1] if tokens and tokens[-1] in loaded.eos else tokens
-    raw_text = written_text(loaded.tokenizer, prompt, written)
+    raw_text = written_text(loaded.tokenizer, before, written)
     text, stopped = cut(raw_text, request.decoding.stop)
     if stopped:
         reason = FinishReason.STOP_STRING
@@ -151,12 +159,18 @@ def _generation(
     else:
         reason = FinishReason.CANCELLED if cancelled else FinishReason.LENGTH
     return Generation(
-        id=id,
+        id=prompt.id,
         text=text,
         raw_text=raw_text,
         finish_reason=reason,
-        prompt_tokens=len(prompt),
+        prompt_tokens=len(before),
         completion_tokens=len(tokens),
+        cached_prompt_tokens=None,
+        prompt_sha256=None if prompt.tokens is not None else sha256_of(rendered(loaded, request, prompt)),
+        loop=None,
+        audited=False,
+        logprobs=None,
+        prompt_logprobs=None,
         cause=None,
     )
 

@@ -13,13 +13,14 @@ from plumbline_contracts.generator import (
     GenerationRequest,
     ModelReference,
     Prompt,
+    sha256_of,
 )
 from plumbline_kit.errors import ProblemError
 from pydantic import TypeAdapter, ValidationError
 
 from .completions import Completions
 from .dialects import Dialect, dialect_of
-from .failures import PREFIX_WITH_MESSAGES, Refused, failed
+from .failures import PREFIX_WITH_MESSAGES, Refused, failed, refuse_what_it_cannot
 from .settings import Settings
 from .stopping import cut
 
@@ -44,6 +45,7 @@ class OpenAIServer:
 
     async def generate(self, request: GenerationRequest, dialect: Dialect) -> contract.GenerationResponse:
         """Complete every prompt. An outage that one of them meets ends the others: the request is to be repeated."""
+        refuse_what_it_cannot(request, f"the inference server ({dialect.name or 'unknown'})")
         about = await self._completions.about(dialect.about)
         if (fault := dialect.refusal(request.decoding, about)) is not None:
             raise ProblemError(422, "unsupported-decoding", fault)
@@ -78,7 +80,10 @@ class OpenAIServer:
         """The result of one prompt, and the server's build where the answer names it."""
         try:
             answer = await self._answer(request, prompt, dialect)
-            return read(answer, prompt.id, request.decoding, dialect), answer.system_fingerprint
+            generation = read(answer, prompt.id, request.decoding, dialect)
+            if prompt.text is not None:  # messages are rendered there
+                generation = generation.model_copy(update={"prompt_sha256": sha256_of(request.prefix + prompt.text)})
+            return generation, answer.system_fingerprint
         except Refused as error:
             return failed(prompt.id, 0, str(error)), None
         except ValidationError as error:
@@ -120,6 +125,12 @@ def read(answer: Answer, id: str, decoding: Decoding, dialect: Dialect) -> Gener
         finish_reason=reason,
         prompt_tokens=answer.usage.prompt_tokens,
         completion_tokens=answer.usage.completion_tokens,
+        cached_prompt_tokens=getattr(answer.usage.prompt_tokens_details, "cached_tokens", None),
+        prompt_sha256=None,
+        loop=None,
+        audited=False,
+        logprobs=None,
+        prompt_logprobs=None,
         cause=f"The server ended it for {choice.finish_reason!r}." if reason == FinishReason.ERROR else None,
     )
 

@@ -11,7 +11,7 @@ from plumbline_kit.errors import ProblemError
 
 from . import __version__
 from .dialects import Dialect
-from .folders import ModelFolders
+from .folders import ModelFolders, listed
 from .openai import OpenAIServer
 
 _MENDED_BY_PEOPLE_S = 30
@@ -56,10 +56,10 @@ class RoutedGenerator:
         served = await self._served()
         if self._local is None:
             here = await asyncio.to_thread(self._folders.available)
-            local = [contract.Model(name=name, loaded=False) for name in here]
+            local = [listed(name) for name in here]
         else:
             local = (await self._local.models()).models
-        there = [contract.Model(name=name, loaded=True) for name in served]
+        there = [_there(name) for name in served]
         return contract.Models(models=there + [model for model in local if model.name not in self._seen])
 
     async def check(self) -> None:
@@ -97,6 +97,10 @@ class RoutedGenerator:
             if error.kind != "unknown-model":
                 raise
             raise ProblemError(error.status, error.kind, f"{error.detail} {_has(served)}") from error
+
+
+def _there(name: str) -> contract.Model:
+    return contract.Model(name=name, loaded=True, source="server", weights_sha256=None, context_length=None)
 
 
 def _has(served: list[str]) -> str:

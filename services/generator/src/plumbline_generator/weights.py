@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from .folders import ModelFolders
+from .folders import ModelFolders, listed
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Shelf:
 
     def available(self) -> list[Model]:
         """Every model that needs no download."""
-        return [Model(name=name, loaded=folder in self._loaded) for name, folder in self._folders.available().items()]
+        return [listed(name, loaded=folder in self._loaded) for name, folder in self._folders.available().items()]
 
     def _take(self, reference: str) -> LoadedModel:
         folder = self._folders.find(reference)

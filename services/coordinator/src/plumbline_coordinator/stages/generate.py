@@ -95,10 +95,14 @@ def _decoding(run: Run, format: Format) -> generator.Decoding:
     return decoding.model_copy(update={"stop": [*decoding.stop, *run.prompting.stops(format)]})
 
 
+# What was cached depends on what ran before; a response must not. Log-probabilities are not asked for.
+_NOT_KEPT = {"id", "cause", "cached_prompt_tokens", "logprobs", "prompt_logprobs"}
+
+
 def _outcome(run: Run, format: Format, one: generator.Generation, answer: generator.GenerationResponse) -> Outcome:
     if one.finish_reason in (generator.FinishReason.ERROR, generator.FinishReason.CANCELLED):
         return Outcome(one.id, None, f"generation ended with {one.finish_reason}: {one.cause or 'no cause given'}")
-    body = one.model_dump(mode="json", exclude={"id", "cause"})
+    body = one.model_dump(mode="json", exclude=_NOT_KEPT)
     # A NUL can be generated, but neither stored nor sent on; this sign keeps the length.
     texts = {key: body[key].replace("\x00", "\ufffd") for key in ("text", "raw_text")}
     response = run.prompting.clean(format, texts["text"])
