@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -131,6 +132,17 @@ def test_the_client_tells_down_from_broken_off() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()  # takes connections and never says a word
         asyncio.run(call(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+    with pytest.raises(Interrupted, match="took the request"):
+        asyncio.run(_with_a_server_that_hangs_up(call))
+
+
+async def _with_a_server_that_hangs_up(call: Callable[[str], Awaitable[None]]) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        await call("http://{}:{}".format(*server.sockets[0].getsockname()))
 
 
 def test_the_client_sends_token_and_request_id(guarded_url: str) -> None:

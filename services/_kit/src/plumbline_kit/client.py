@@ -10,6 +10,7 @@ from httpx_sse import aconnect_sse
 from plumbline_contracts.common import Problem
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from . import connections
 from .errors import PREFIX, ProblemError
 from .logs import request_id
 
@@ -35,9 +36,8 @@ class Interrupted(ProblemError):
 
 
 def _failed(url: str, error: httpx.HTTPError) -> ProblemError:
-    cause = f"{type(error).__name__} {error}".strip().rstrip(".")
-    never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-    return Unreachable(url, cause) if never_sent else Interrupted(url, cause)
+    cause = f"{type(error.__cause__ or error).__name__} {error}".strip().rstrip(".")
+    return Unreachable(url, cause) if connections.was_never_sent(error) else Interrupted(url, cause)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -59,10 +59,7 @@ class ServiceClient:
     def __init__(self, url: str, token: SecretStr | None = None, *, timeout: float = 600.0, attempts: int = 4) -> None:
         headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
         self.url, self.attempts = url.rstrip("/"), attempts
-        # trust_env off: a proxy setting must not carry calls between our services away.
-        self._http = httpx.AsyncClient(
-            base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=5.0), trust_env=False
-        )
+        self._http = connections.client(base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=5.0))
 
     async def __aenter__(self) -> Self:
         return self
