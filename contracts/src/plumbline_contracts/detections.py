@@ -41,7 +41,11 @@ class Severity(StrEnum):
 
 
 class DetectionItem(Request):
-    """`response` is the raw text, before any cleaning."""
+    """`response` is what the model wrote up to the stop string, before any cleaning.
+
+    A stop string is part of a layout, such as `# Query`: behind the response it would be a leaked prompt, and the end
+    of no loop.
+    """
 
     id: ItemId
     instruction: Text = Field(max_length=200_000)
@@ -89,7 +93,7 @@ class Repetition(BaseModel):
 
 
 class Detection(BaseModel):
-    """One detector's word on one response. `start` and `end` are character offsets into the raw text.
+    """One detector's word on one response. `start` and `end` are offsets into the raw text.
 
     What has a default is not in detections that were stored by earlier versions.
     """

@@ -28,9 +28,9 @@ ModelReference = Annotated[
 class StopLoops(Request):
     """End a text once it is a loop: its last `min_characters` or more repeat, `min_repeats` times or more.
 
-    The definition is `plumbline_contracts.periodicity`, that of the analyzer's `infinite_loop`, which asks for fewer
-    repeats; so what was ended here is one there. Whether it would have gone on for ever is not known, so a share of
-    the prompts, chosen by the digests of their texts, is watched and not ended.
+    The definition is `plumbline_contracts.periodicity.loop_of`, that of the analyzer's `infinite_loop`, which asks for
+    fewer repeats; so what is ended as a loop is one there. Whether it would have gone on for ever is not known, so a
+    share of the prompts, chosen by the digests of their texts, is watched and not ended.
     """
 
     min_repeats: float = Field(default=6, ge=3, le=1000)

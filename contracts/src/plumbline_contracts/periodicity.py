@@ -6,8 +6,10 @@ import this package and neither the other.
 
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import NamedTuple
+
+MIN_COVERED_WITHOUT_WORDS = 400  # characters; ours, by what real responses have (docs/detectors.md)
 
 
 class Periodicity(NamedTuple):
@@ -33,22 +35,35 @@ class LoopRule(NamedTuple):
 
 
 def periodic_suffix(text: str, rule: LoopRule) -> Periodicity | None:
-    """The shortest period that satisfies the rule at the end of the text. Token ids come as `text_of(ids)`.
+    """The shortest period that satisfies the rule at the end of the text. Token ids come as `text_of(ids)`."""
+    return next(_periodic_suffixes(text, rule), None)
+
+
+def loop_of(text: str, rule: LoopRule) -> Periodicity | None:
+    """The loop that a text ends in, if it does. Repeats without a letter or digit must cover more: rulers, dotted
+    lines and empty table rows are layout."""
+    for found in _periodic_suffixes(text, rule):
+        if found.covered >= MIN_COVERED_WITHOUT_WORDS or any(map(str.isalnum, text[len(text) - found.period :])):
+            return found
+    return None
+
+
+def _periodic_suffixes(text: str, rule: LoopRule) -> Iterator[Periodicity]:
+    """From the shortest period on.
 
     Whatever the period, the end of the text stands once more one period earlier, so only the places where a stretch
     of that length is found again are looked at.
     """
     length = len(text)
     if length < rule.min_covered:
-        return None
+        return
     stretch = max(1, int(rule.min_covered * (1 - 1 / rule.min_repeats)))
     first, last = max(0, length - stretch - int(length / rule.min_repeats)), length - 1
     while (place := text.rfind(text[length - stretch :], first, last)) >= 0:
         period = length - stretch - place
         if _agrees(text, period, int(rule.covered_by(period) + 0.999) - period):
-            return Periodicity(period, period + _agreement(text, period))
+            yield Periodicity(period, period + _agreement(text, period))
         last = place + stretch - 1
-    return None
 
 
 def text_of(tokens: Iterable[int]) -> str:

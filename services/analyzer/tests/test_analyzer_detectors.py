@@ -17,7 +17,13 @@ def test_not_empty(item, response) -> None:
 
 @pytest.mark.parametrize(
     ("finish_reason", "finding"),
-    [("length", Finding.FOUND), ("stop", Finding.ABSENT), ("eos_token", Finding.ABSENT), (None, Finding.UNDECIDED)],
+    [
+        ("length", Finding.FOUND),
+        ("stop", Finding.ABSENT),
+        ("eos_token", Finding.ABSENT),
+        (None, Finding.UNDECIDED),
+        ("loop", Finding.UNDECIDED),
+    ],
 )
 def test_truncated(item, finish_reason, finding) -> None:
     response = "word " * 100

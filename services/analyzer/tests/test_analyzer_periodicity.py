@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from plumbline_contracts.periodicity import LoopRule, LoopWatch, Periodicity, periodic_suffix, text_of
+from plumbline_contracts.periodicity import LoopRule, LoopWatch, Periodicity, loop_of, periodic_suffix, text_of
 
 
 def by_definition(text: str, rule: LoopRule) -> Periodicity | None:
@@ -51,3 +51,13 @@ def test_a_period_beyond_the_window_is_not_watched() -> None:
     assert not any(watch.push(element) for element in [*range(9)] * 5)
     watch = LoopWatch(LoopRule(2, 4), max_period=9)
     assert any(watch.push(element) for element in [*range(9)] * 5)
+
+
+def test_layout_is_no_loop_unless_it_is_long_or_has_words_in_what_repeats() -> None:
+    rule, form = LoopRule(3, 60), "Name: " + "_" * 70 + "\n" + "Place: " + "_" * 70
+    assert loop_of("-" * 399, rule) is None
+    assert loop_of("-" * 400, rule) == Periodicity(1, 400)
+    assert loop_of(form, rule) is None
+    assert loop_of(form + "\n", LoopRule(3, 1)) is None
+    assert loop_of((form + "\n") * 3, rule) == Periodicity(len(form) + 1, 3 * (len(form) + 1))
+    assert periodic_suffix(form, rule) == Periodicity(1, 70)

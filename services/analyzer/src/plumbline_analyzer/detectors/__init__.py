@@ -9,7 +9,7 @@ from .identifier import LanguageIdentifier
 from .verdict import Verdict
 
 # Changes whenever a detector may answer differently than before; stored with every experiment.
-VERSION = "4"
+VERSION = "5"
 
 Detect = Callable[[DetectionItem], Verdict]
 

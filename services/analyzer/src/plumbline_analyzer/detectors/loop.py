@@ -1,7 +1,7 @@
 """Infinite loop: the response ends in repetition, exact or nearly so, from some point to its last character."""
 
 from plumbline_contracts.analyzer import DetectionItem, Repetition, Severity
-from plumbline_contracts.periodicity import LoopRule, periodic_suffix
+from plumbline_contracts.periodicity import LoopRule, loop_of
 
 from .intent import asks_for_as_many, asks_for_repetition, asks_for_verse
 from .near_loop import LIMITS, Near, counter, items, reworded
@@ -13,7 +13,6 @@ from .verdict import ABSENT, NOT_APPLICABLE, Verdict, found
 _MIN_REPEATS = {"length": 3, "loop": 3, None: 4}
 _MIN_REPEATS_ENDED = 8
 _MIN_CHARACTERS = 60
-_MIN_CHARACTERS_NO_WORDS = 400  # rulers, dotted lines and empty table rows are layout
 _REFRAIN = 12  # a song that ended may repeat its refrain as often
 
 
@@ -51,9 +50,7 @@ def find(text: str, finish_reason: str | None) -> Near | None:
 
 
 def exact(text: str, min_repeats: float) -> Repetition | None:
-    found = periodic_suffix(text, LoopRule(min_repeats, _MIN_CHARACTERS))
-    if found is not None and not any(map(str.isalnum, text[len(text) - found.period :])):
-        found = periodic_suffix(text, LoopRule(min_repeats, _MIN_CHARACTERS_NO_WORDS))
+    found = loop_of(text, LoopRule(min_repeats, _MIN_CHARACTERS))
     if found is None:
         return None
     onset = len(text) - found.covered

@@ -15,6 +15,8 @@ def detect(item: DetectionItem) -> Verdict:
     reason = finish_reason(item)
     if reason is None:
         return undecided("the finish reason is not known")
+    if reason == "loop":
+        return undecided("it was ended early, as a loop; whether the limit would have ended it is not known")
     if reason != "length":
         return ABSENT
     end = len(item.response)

@@ -1,4 +1,4 @@
-"""Critical errors in every response, on the text before any cleaning."""
+"""Critical errors in every response, on the text up to the stop string and before any cleaning."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,7 +11,7 @@ from plumbline_kit.client import ServiceClient
 
 from ..rows import Outcome
 from ..run import Run
-from .generate import arms_and_languages
+from .generate import arms_and_languages, responses
 from .stage import Ask, Asked, Loaded, Unit, who, without_id
 
 
@@ -32,17 +32,11 @@ class Detect:
 
     def load(self, run: Run, unit: str, items: Sequence[str]) -> Loaded:
         arm, language = unit.split("/")
-        prefix = run.prompting.prefix(run.arm(arm).prompting, language)
-        responses = run.store.outcomes(run.id, PhaseName.GENERATE, unit, items)
-        found = run.store.items(run.id, language, items)
-        instructions, loaded = run.instructions(language, found), Loaded({})
-        for one in found:
-            response, instruction = responses[one.item].body, instructions[one.item].body
-            if response is None or instruction is None:
-                continue
+        prefix, loaded = run.prompting.prefix(run.arm(arm).prompting, language), Loaded({})
+        for one, instruction, response in responses(run, unit, items):
             loaded.inputs[one.item] = analyzer.DetectionItem(
                 id=one.item,
-                instruction=instruction["text"],
+                instruction=instruction,
                 response=response["text"],
                 language=language,
                 finish_reason=response["finish_reason"],

@@ -12,7 +12,7 @@ from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
 from ..prompting import Format
-from ..rows import Outcome
+from ..rows import Item, Outcome
 from ..run import Run
 from .stage import Ask, Asked, Loaded, Unit, behind, without_id
 from .train import used_trainings
@@ -24,7 +24,9 @@ class Generate:
     name = PhaseName.GENERATE
 
     def units(self, run: Run) -> Iterator[Unit]:
-        for unit, language in arms_and_languages(run):
+        """Those of the same weights one after the other, and among them those of the same prefix, so that a generator
+        loads a model once, and computes a prefix once, however little it can keep."""
+        for unit, language in _by_weights_and_prefix(run):
             yield unit, run.store.ids(run.id, language)
 
     def total(self, run: Run, planned: int) -> int:
@@ -73,13 +75,40 @@ def arms_and_languages(run: Run) -> list[tuple[str, str]]:
     return [(f"{arm.name}/{language}", language) for arm in run.spec.arms for language in run.spec.languages]
 
 
+def responses(run: Run, unit: str, items: Sequence[str]) -> Iterator[tuple[Item, str, dict[str, Any]]]:
+    """Of the items that have a response in an arm/language: the item, its instruction there, and what the generator
+    gave, as `_outcome` keeps it."""
+    language = unit.split("/")[1]
+    answers = run.store.outcomes(run.id, PhaseName.GENERATE, unit, items)
+    found = run.store.items(run.id, language, items)
+    instructions = run.instructions(language, found)
+    for one in found:
+        response, instruction = answers[one.item].body, instructions[one.item].body
+        if response is not None and instruction is not None:
+            yield one, instruction["text"], response
+
+
+def _by_weights_and_prefix(run: Run) -> Iterator[tuple[str, str]]:
+    groups: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    for unit, language in arms_and_languages(run):
+        arm = run.arm(unit.split("/")[0])
+        reference = arm.weights if arm.weights in used_trainings(run.spec) else untrained(run.spec, arm)
+        prefix = run.prompting.prefix(arm.prompting, language)
+        groups.setdefault(reference, {}).setdefault(prefix, []).append((unit, language))
+    for prefixes in groups.values():
+        for units in prefixes.values():
+            yield from units
+
+
 async def _ask(run: Run, client: ServiceClient, unit: str, prompts: Sequence[generator.Prompt]) -> list[Outcome]:
     arm, language = unit.split("/")
     format = run.arm(arm).prompting
     model, sha256 = weights(run, arm)
+    prefix = run.prompting.prefix(format, language)
     request = generator.GenerationRequest(
         model=model,
-        prefix=run.prompting.prefix(format, language),
+        prefix=prefix,
+        prefix_sha256=generator.sha256_of(prefix) if prefix else None,
         prompts=list(prompts),
         decoding=_decoding(run, format),
     )

@@ -13,7 +13,7 @@ from plumbline_kit.errors import ProblemError
 from .. import judges
 from ..rows import Outcome
 from ..run import Run
-from .generate import arms_and_languages
+from .generate import arms_and_languages, responses
 from .stage import Ask, Asked, Loaded, Unit, who, without_id
 
 _OUTAGES = (judge.UnscoredCause.BACKEND_UNAVAILABLE, judge.UnscoredCause.BACKEND_REFUSED)
@@ -40,16 +40,11 @@ class JudgeStage:
 
     def load(self, run: Run, unit: str, items: Sequence[str]) -> Loaded:
         _, _, arm, language = unit.split("/")
-        responses = run.store.outcomes(run.id, PhaseName.GENERATE, f"{arm}/{language}", items)
-        found = run.store.items(run.id, language, items)
-        instructions, loaded = run.instructions(language, found), Loaded({})
-        for one in found:
-            response, instruction = responses[one.item].body, instructions[one.item].body
-            if response is None or instruction is None:
-                continue
+        loaded = Loaded({})
+        for one, instruction, response in responses(run, f"{arm}/{language}", items):
             loaded.inputs[one.item] = judge.JudgmentItem(
                 id=one.item,
-                instruction=instruction["text"],
+                instruction=instruction,
                 response=response["response"],
                 language=language,
                 reference=one.reference,

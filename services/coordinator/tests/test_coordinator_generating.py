@@ -1,0 +1,77 @@
+"""What the generator is asked, in which order, and what is kept of its answers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plumbline_contracts.coordinator import PhaseName
+from plumbline_contracts.experiment import ExperimentSpec
+from plumbline_coordinator import database
+from plumbline_coordinator.check import Draft
+from plumbline_coordinator.rows import Item, Outcome
+from plumbline_coordinator.run import Run
+from plumbline_coordinator.settings import Settings
+from plumbline_coordinator.stages import STAGES
+from plumbline_coordinator.stages.generate import responses
+from plumbline_coordinator.store import Store
+
+SPEC: dict[str, Any] = {
+    "name": "test",
+    "languages": ["en", "fr"],
+    "dataset": {"path": "items.jsonl"},
+    "models": {"tiny": {"base": "tiny-base", "instruct": "tiny-instruct"}, "same": {"base": "tiny-base"}},
+    "arms": [{"name": "arm", "model": "tiny"}],
+    "decoding": {"max_new_tokens": 8},
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    database.migrate(engine := database.connect(f"sqlite:///{tmp_path}/test.sqlite"))
+    yield Store(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def run(store: Store, tmp_path: Path) -> Callable[..., Run]:
+    """One whose experiment is not stored."""
+
+    def make(**changes: Any) -> Run:
+        spec = ExperimentSpec.model_validate(SPEC | changes)
+        return Draft(store, Settings(PLUMBLINE_ARTIFACTS_DIR=tmp_path), spec, {})
+
+    return make
+
+
+def test_units_of_the_same_weights_and_prefix_follow_each_other(run: Callable[..., Run]) -> None:
+    arms = [
+        {"name": "zero-shot", "model": "tiny"},
+        {"name": "instruct", "model": "tiny", "weights": "instruct", "prompting": "chat"},
+        {"name": "URIAL", "model": "tiny", "prompting": "urial"},
+        {"name": "again", "model": "same", "prompting": "urial"},
+    ]
+    units = [unit for unit, _ in STAGES[PhaseName.GENERATE].units(run(arms=arms))]
+    assert units == [
+        *("zero-shot/en", "zero-shot/fr"),
+        *("URIAL/en", "again/en", "URIAL/fr", "again/fr"),
+        *("instruct/en", "instruct/fr"),
+    ]
+    english = run(arms=arms, prompts={"urial": {"demonstrations": "en"}})
+    assert [unit for unit, _ in STAGES[PhaseName.GENERATE].units(english)][2:6] == [
+        *("URIAL/en", "URIAL/fr", "again/en", "again/fr")
+    ]
+
+
+def test_what_has_no_response_or_no_instruction_is_no_response(run: Callable[..., Run], store: Store) -> None:
+    draft = run()
+    store.create(draft.id, draft.spec, "", "a.yaml", {}, "0" * 64)
+    attempt = store.attempt(draft.id)
+    attempt.add_items([Item("fr", name, at, "regular", [], "Hi.", name != "3", None) for at, name in enumerate("123")])
+    attempt.save(
+        PhaseName.TRANSLATE, [("fr", [Outcome("1", {"text": "Salut.", "flags": []}), Outcome("2", None, "?")])]
+    )
+    given = [Outcome("1", {"text": "Oui."}), Outcome("2", {"text": "Non."}), Outcome("3", None, "?")]
+    attempt.save(PhaseName.GENERATE, [("arm/fr", given)])
+    found = [(one.item, instruction, body) for one, instruction, body in responses(draft, "arm/fr", ["1", "2", "3"])]
+    assert found == [("1", "Salut.", {"text": "Oui."})]
