@@ -22,6 +22,8 @@ def record(index: int, better: bool = False) -> contract.ResponseRecord:
         finish_reason=None if missing else "stop",
         prompt_tokens=None if missing else 12,
         completion_tokens=None if missing else 7,
+        loop=None,
+        audited=False,
         flags=[],
         detections=[]
         if missing
@@ -29,6 +31,7 @@ def record(index: int, better: bool = False) -> contract.ResponseRecord:
             Detection(detector=detector, finding=Finding.ABSENT, evidence=None, start=None, end=None)
             for detector in Detector
         ],
+        detections_if_ended=[],
         judgments=[]
         if missing
         else [

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from plumbline_contracts.analyzer import AnalysisResponse, AspectMean, Detector, ErrorRate
+from plumbline_contracts.analyzer import AnalysisResponse, AspectMean, Detector, EarlyStop, ErrorRate
 from plumbline_contracts.common import Info
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -35,6 +35,9 @@ def results(analysis: AnalysisResponse, services: Mapping[str, Info], console: C
     rates = [rate for rate in analysis.error_rates if rate.detector in _CRITICAL]
     if rates:
         parts += [Text("Critical errors, % of the responses that could be decided", "bold"), *_rates(rates, console)]
+    if analysis.early_stops:
+        parts += [Text("Loops ended early, % of the responses, and the tokens that saved, % of all", "bold")]
+        parts += _early_stops(analysis.early_stops, console)
     if analysis.findings:
         parts += [Text(), Text("Findings", "bold"), *(Text(plain(f"- {finding}")) for finding in analysis.findings)]
     return Group(*parts)
@@ -72,6 +75,14 @@ def _rates(rates: Sequence[ErrorRate], console: Console) -> list[RenderableType]
         for rate in rates
     }
     return _grid(cells, {detector.value: name for detector, name in _CRITICAL.items()}, console)
+
+
+def _early_stops(early_stops: Sequence[EarlyStop], console: Console) -> list[RenderableType]:
+    cells: dict[tuple[str, str, str], str] = {}
+    for one in early_stops:
+        cells[one.arm, one.language, "ended"] = f"{100 * one.ended / one.n:.1f}" if one.n else "-"
+        cells[one.arm, one.language, "saved"] = "-" if one.saved is None else f"{100 * one.saved:.1f}"
+    return _grid(cells, {}, console)
 
 
 def _grid(cells: Cells, names: Mapping[str, str], console: Console) -> list[RenderableType]:

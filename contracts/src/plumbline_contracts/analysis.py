@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from .calibration import JudgeCalibration
 from .common import Artifact, Identifier, ItemId, Language, Request, Text
 from .detections import Detection
+from .generator import Loop
 from .judge import Verdict
 
 
@@ -31,12 +32,17 @@ class Observation(Request):
     missing: Text | None = Field(default=None, description="Why there is no response.")
     finish_reason: Text | None = None
     completion_tokens: int | None = Field(default=None, ge=0)
+    loop: Loop | None = Field(default=None, description="Where the generator saw the text become a loop.")
+    audited: bool = Field(default=False, description="It was let run, where other loops were ended.")
     flags: list[Text] = Field(
         default=[],
         description="What is doubtful about the translated instruction; conclusions are tried without such items.",
         examples=[["untranslated"]],
     )
     detections: list[Detection] = []
+    detections_if_ended: list[Detection] = Field(
+        default=[], description="Of an audited loop: those of the text as it would have been ended."
+    )
     scores: list[ScoreObservation] = []
 
 

@@ -38,10 +38,12 @@ from .results import (
     Conclusion,
     DetectableEffect,
     Difference,
+    EarlyStop,
     ErrorDifference,
     ErrorRate,
     Estimate,
     Interaction,
+    LoopAudit,
     PairedDifference,
     Strength,
     WinRate,
@@ -68,6 +70,7 @@ __all__ = [
     "DetectionResponse",
     "Detector",
     "Difference",
+    "EarlyStop",
     "ErrorDifference",
     "ErrorRate",
     "Estimate",
@@ -77,6 +80,7 @@ __all__ = [
     "ItemDetections",
     "JudgeLabel",
     "JudgeRole",
+    "LoopAudit",
     "Observation",
     "PairedDifference",
     "Repetition",
@@ -87,7 +91,7 @@ __all__ = [
 ]  # one name for the whole contract
 
 NAME = "analyzer"
-VERSION = "1.2.0"
+VERSION = "1.3.0"
 PORT = 8005
 
 

@@ -58,7 +58,7 @@ __all__ = [
 ]  # one name for the whole contract
 
 NAME = "coordinator"
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 PORT = 8000
 
 

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from .analyzer import Detection, Observation, ScoreObservation
 from .common import Response
+from .generator import Loop
 from .judge import Confidence
 
 
@@ -33,8 +34,13 @@ class ResponseRecord(Response):
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    loop: Loop | None = Field(description="Where the text became a loop.")
+    audited: bool = Field(description="It was let run, where other loops were ended.")
     flags: list[str] = Field(description="What is doubtful about the translated instruction.")
     detections: list[Detection]
+    detections_if_ended: list[Detection] = Field(
+        description="Of an audited loop: those of the text as it would have been ended. Else empty."
+    )
     judgments: list[RecordedJudgment]
 
     def observation(self) -> Observation:
@@ -49,8 +55,11 @@ class ResponseRecord(Response):
             missing=self.missing,
             finish_reason=self.finish_reason,
             completion_tokens=self.completion_tokens,
+            loop=self.loop,
+            audited=self.audited,
             flags=self.flags,
             detections=self.detections,
+            detections_if_ended=self.detections_if_ended,
             scores=[
                 ScoreObservation(
                     judge=one.judge, rubric=one.rubric, aspect=one.aspect, score=one.score, missing=one.missing

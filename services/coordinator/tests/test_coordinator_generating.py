@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plumbline_contracts.analyzer import DetectionRequest
 from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_coordinator import database
@@ -75,3 +76,30 @@ def test_what_has_no_response_or_no_instruction_is_no_response(run: Callable[...
     attempt.save(PhaseName.GENERATE, [("arm/fr", given)])
     found = [(one.item, instruction, body) for one, instruction, body in responses(draft, "arm/fr", ["1", "2", "3"])]
     assert found == [("1", "Salut.", {"text": "Oui."})]
+
+
+LOOP = {"onset": 4, "period": 3, "met_at": 10, "tokens_saved": 0}
+
+
+@pytest.mark.parametrize(
+    ("more", "ended"),
+    [
+        ({}, None),  # as it was kept before there were audits
+        ({"audited": False, "loop": LOOP}, None),
+        ({"audited": True, "loop": None}, None),
+        ({"audited": True, "loop": LOOP}, "Well. a, a"),
+    ],
+)
+def test_an_audited_loop_is_looked_at_as_it_would_have_been_ended(
+    run: Callable[..., Run], store: Store, more: dict[str, Any], ended: str | None
+) -> None:
+    draft = run(languages=["en"])
+    store.create(draft.id, draft.spec, "", "a.yaml", {}, "0" * 64)
+    attempt, stage = store.attempt(draft.id), STAGES[PhaseName.DETECT]
+    attempt.add_items([Item("en", "1", 0, "regular", [], "Hi.", False, None)])
+    body = {"text": "Well. a, a, a, a, a, ", "finish_reason": "length"} | more
+    attempt.save(PhaseName.GENERATE, [("arm/en", [Outcome("1", body)])])
+    examined = stage.load(draft, "arm/en", ["1"]).inputs["1"]
+    assert examined.ended == ended
+    assert "ended" not in DetectionRequest(items=[examined]).model_dump_json()
+    assert stage.content(draft, "arm/en", examined)["ended"] == ended

@@ -84,6 +84,7 @@ def record(score: float | None = 3.0, missing: str | None = None, finding: Findi
     return ResponseRecord(
         arm="a", language="en", item="7", category="regular", instruction="Hi", missing=missing, finish_reason="eos",
         flags=[], response=None if missing else "Hello", raw_response=None, prompt_tokens=1, completion_tokens=1,
+        loop=None, audited=False, detections_if_ended=[],
         detections=[
             Detection(detector=Detector.EMPTY, finding=Finding.ABSENT, evidence=None, start=None, end=None),
             Detection(detector=Detector.INFINITE_LOOP, finding=finding, evidence=None, start=None, end=None),

@@ -18,15 +18,22 @@ _PLAIN = [
     "finish_reason",
     "prompt_tokens",
     "completion_tokens",
+    "audited",
 ]
+_DETECTIONS = (
+    'STRUCT(detector VARCHAR, finding VARCHAR, evidence VARCHAR, "start" BIGINT, "end" BIGINT, kind VARCHAR, '
+    "severity VARCHAR, repetition STRUCT(onset BIGINT, period BIGINT, repeats DOUBLE))[]"
+)
 # Named and typed, so that a file has the same columns whatever its content.
 _COLUMNS = {
     **dict.fromkeys(_PLAIN, "VARCHAR"),
     "prompt_tokens": "BIGINT",
     "completion_tokens": "BIGINT",
+    "audited": "BOOLEAN",
+    "loop": "STRUCT(onset BIGINT, period BIGINT, met_at BIGINT, tokens_saved BIGINT)",
     "flags": "VARCHAR[]",
-    "detections": 'STRUCT(detector VARCHAR, finding VARCHAR, evidence VARCHAR, "start" BIGINT, "end" BIGINT, '
-    "kind VARCHAR, severity VARCHAR, repetition STRUCT(onset BIGINT, period BIGINT, repeats DOUBLE))[]",
+    "detections": _DETECTIONS,
+    "detections_if_ended": _DETECTIONS,
     "judgments": "STRUCT(judge VARCHAR, rubric VARCHAR, aspect VARCHAR, score DOUBLE, stated VARCHAR, "
     "rationale VARCHAR, confidence STRUCT(expected DOUBLE, probabilities DOUBLE[], mass DOUBLE), repaired BOOLEAN, "
     "missing VARCHAR)[]",
@@ -85,6 +92,8 @@ def csv(records: Iterable[ResponseRecord], target: Path) -> int:
 def flat(record: ResponseRecord) -> dict[str, str | int | float | None]:
     row: dict[str, str | int | float | None] = record.model_dump(include=set(_PLAIN))
     row["flags"] = ";".join(record.flags)
+    if record.loop is not None:
+        row |= {"loop_met_at": record.loop.met_at, "loop_tokens_saved": record.loop.tokens_saved}
     for judgment in record.judgments:
         row[f"score:{judgment.judge}:{judgment.aspect}"] = judgment.score
         row[f"missing:{judgment.judge}:{judgment.aspect}"] = judgment.missing

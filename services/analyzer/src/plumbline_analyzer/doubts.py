@@ -42,6 +42,7 @@ def _doubts(request: AnalysisRequest, numbers: Numbers) -> Iterator[str]:
     mine = [*(one for one in numbers.differences if one.judge not in shadows), *numbers.error_differences]
     yield from _open(mine)
     yield from _flips(mine)
+    yield from _loops(request, numbers)
     if request.settings.compat:
         yield COMPAT
     if request.judges and all(judge.model is None for judge in request.judges):
@@ -103,3 +104,20 @@ def _flips(mine: Sequence[PairedDifference]) -> Iterator[str]:
         yield f"Conclusions that another view flips: {listed(flipped)}; the table of checks names each."
     if robust:
         yield f"No conclusion flips against {listed(robust)}."
+
+
+def _loops(request: AnalysisRequest, numbers: Numbers) -> Iterator[str]:
+    """What ending loops early may have changed, by those that were let run."""
+    ended = sum(one.ended for one in numbers.early_stops)
+    if not ended:
+        return
+    said = f"{ended} of {sum(one.n for one in numbers.early_stops)} responses were ended early, as loops."
+    if not numbers.loop_audits:
+        yield f"{said} None of the audited responses, which are let run, is a loop: what that changed is not known."
+        return
+    all_of_them = numbers.loop_audits[0]
+    yield (
+        f"{said} Of {all_of_them.n} loops that were let run, ending would have changed what a detector finds on"
+        f" {all_of_them.changed} (of all loops on {percent(all_of_them.at_most)} at most, with"
+        f" {percent(request.settings.confidence)} confidence); judges' scores were not compared."
+    )

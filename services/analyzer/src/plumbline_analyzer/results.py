@@ -7,9 +7,11 @@ from plumbline_contracts.analyzer import (
     ArmRanking,
     AspectMean,
     Difference,
+    EarlyStop,
     ErrorDifference,
     ErrorRate,
     Interaction,
+    LoopAudit,
     Strength,
     WinRate,
 )
@@ -34,6 +36,8 @@ class Numbers(NamedTuple):
     arm_rankings: list[ArmRanking]
     win_rates: list[WinRate]
     strengths: list[Strength]
+    early_stops: list[EarlyStop]
+    loop_audits: list[LoopAudit]
 
 
 def numbers(table: Table) -> Numbers:
@@ -50,4 +54,6 @@ def numbers(table: Table) -> Numbers:
         arm_rankings=list(judges.rankings(table)),
         win_rates=list(preferences.win_rates(table, bootstrap)),
         strengths=list(preferences.strengths(table, bootstrap)),
+        early_stops=table.early.early_stops(table.arms, table.languages),
+        loop_audits=table.early.loop_audits(settings.confidence),
     )

@@ -111,9 +111,9 @@ class ParquetRows:
 
 
 def _without_nulls(row: dict[str, object]) -> dict[str, object]:
-    """Parquet cannot leave a field out; a null list is an absent one."""
-    lists = ("flags", "detections", "scores", "category")
-    return {name: value for name, value in row.items() if value is not None or name not in lists}
+    """Parquet cannot leave a field out; a null is an absent one where the field itself cannot be null."""
+    never_null = ("flags", "audited", "detections", "detections_if_ended", "scores", "category")
+    return {name: value for name, value in row.items() if value is not None or name not in never_null}
 
 
 def _refused(error: ValidationError, row: str) -> ProblemError:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plumbline_contracts.analyzer import AnalysisRequest, Detector, Finding, Observation
 
+from .early_stops import EarlyStops
 from .rows import Rows
 
 NOT_OBSERVED, NOT_SCORED, NOT_DETECTED, UNKNOWN_CAUSE = "not_observed", "not_scored", "not_detected", "unknown"
@@ -37,6 +38,7 @@ class Measure(NamedTuple):
 class Table:
     def __init__(self, request: AnalysisRequest, rows: Rows, items: list[str], numbers: NDArray[np.int64]) -> None:
         self.request, self.rows, self.items = request, rows, items
+        self.early = EarlyStops()
         self.arms, self.languages = [arm.name for arm in request.arms], list(request.languages)
         self.numbers = numbers  # of the row, languages x arms x items; -1: not observed
         # Arms share their items: one that any arm has in a language is expected of all of them there.
@@ -75,7 +77,7 @@ class Columns:
     """Grows row by row in compact arrays, and becomes a table at the end."""
 
     def __init__(self, request: AnalysisRequest) -> None:
-        self._request = request
+        self._request, self._early = request, EarlyStops()
         self._arms = {arm.name: place for place, arm in enumerate(request.arms)}
         self._languages = {language: place for place, language in enumerate(request.languages)}
         self._items: dict[str, int] = {}
@@ -91,6 +93,7 @@ class Columns:
         self._codes = {finding: code for code, finding in enumerate(_FINDINGS)}
 
     def add(self, one: Observation) -> None:
+        self._early.add(one)
         row = len(self._rows) // 7
         lost = -1 if one.response is not None else self._cause(one.missing)
         self._rows.extend(
@@ -130,6 +133,7 @@ class Columns:
         numbers = np.full(shape, -1, np.int64)
         numbers[cell] = np.arange(len(columns))
         table = Table(self._request, rows, items, numbers)
+        table.early = self._early
         table.causes, table.categories = list(self._causes), list(self._categories)
         table.response_cause[:] = table.cause(NOT_OBSERVED)
         table.response_cause[cell] = columns[:, 4]

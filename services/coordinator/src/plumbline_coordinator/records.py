@@ -71,14 +71,17 @@ class _Page:
             finish_reason=body.get("finish_reason"),
             prompt_tokens=body.get("prompt_tokens"),
             completion_tokens=body.get("completion_tokens"),
+            loop=body.get("loop"),
+            audited=body.get("audited", False),
             flags=instruction["flags"] if instruction else [],
-            detections=self._detections(one.item),
+            detections=self._detections(one.item, "detections"),
+            detections_if_ended=self._detections(one.item, "if_ended"),
             judgments=self._judgments(one, response),
         )
 
-    def _detections(self, item: str) -> list[analyzer.Detection]:
-        body = self.detections.get(item, _NOT_RUN).body or {"detections": []}
-        return [analyzer.Detection(**detection) for detection in body["detections"]]
+    def _detections(self, item: str, which: str) -> list[analyzer.Detection]:
+        body = self.detections.get(item, _NOT_RUN).body or {}
+        return [analyzer.Detection(**detection) for detection in body.get(which, [])]
 
     def _judgments(self, one: Item, response: Outcome) -> list[RecordedJudgment]:
         """The judges', then what the panels make of them."""

@@ -29,6 +29,11 @@ def paired(only_first: ArrayLike, only_second: ArrayLike, n: ArrayLike, confiden
     return Interval(low, high)
 
 
+def at_most(found: int, n: int, confidence: float) -> float | None:
+    """Upper end of the exact one-sided interval of a share (Clopper & Pearson 1934); null where n is 0."""
+    return float(proportion_confint(found, n, alpha=2 * (1 - confidence), method="beta")[1]) if n else None
+
+
 def share(found: Floats, n: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(n > 0, found / n, np.nan)
