@@ -168,6 +168,7 @@ class StandIn:
             services={"judge:judge": self.info()},
             judged_on={},
             defaults=[], seeds={}, packages={}, rubrics={}, prompts={}, files={}, weights={}, models={}, reused={},
+            usage=[],
             analysis={"data": {"uri": "artifact:o", "sha256": hashlib.sha256(lines).hexdigest(), "bytes": len(lines)}},
         )  # fmt: skip
 
@@ -240,6 +241,17 @@ class StandIn:
             attempt=entry["attempt"],
             limits=Limits(**entry.get("limits", {})),
             spent=contract.Spent(calls=step, tokens=0, hours=0),
+            usage=[
+                contract.Usage(
+                    arm="urial",
+                    language="fr",
+                    prompt_tokens=1000,
+                    cached_prompt_tokens=900,
+                    computed_prompt_tokens=100,
+                    completion_tokens=50,
+                    tokens_saved=7,
+                )
+            ],
             phases=[phase(name, step - ITEMS * index, held) for index, name in enumerate(contract.PhaseName)],
             spec_sha256=hashlib.sha256(entry["submission"]["spec"].encode()).hexdigest(),
             created=STARTED,

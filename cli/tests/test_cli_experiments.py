@@ -11,6 +11,8 @@ def test_list_and_status(coordinator, plumbline, write_spec):
     assert "Étude d'été" in listed
     assert {one["id"] for one in plumbline("list", "--json").json["experiments"]} == {"one", "two"}
     status = plumbline("status", "one")
+    tokens = "urial in fr: prompts 1,000 (90% of it cached), written 50, saved by ending loops 7"
+    assert tokens in status.out
     assert status.code == 0
     assert "judge      done 4/4, 1 failed" in status.out
     assert plumbline("status", "two", "--json").json["state"] == "running"

@@ -59,7 +59,7 @@ def test_bars_show_counts_failures_and_what_a_phase_waits_for():
     ]
     experiment = Experiment(
         id="x", name="x", state="running", cause=None, attempt=1, limits=Limits(), phases=phases,
-        spent=Spent(calls=0, tokens=0, hours=0), spec_sha256="0" * 64, created=moment,
+        spent=Spent(calls=0, tokens=0, hours=0), usage=[], spec_sha256="0" * 64, created=moment,
         started=moment, finished=None,
     )  # fmt: skip
     with PhaseBars(terminal) as bars:

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from plumbline_contracts.coordinator import Experiment, Phase, PhaseState
+from plumbline_contracts.coordinator import Experiment, Phase, PhaseState, Usage
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -75,6 +75,16 @@ def describe(phase: Phase) -> str:
     )
     message = f": {phase.message}" if phase.message else ""
     return f"{phase.state.value}{counts}{reused}{failed}{seconds}{message}"
+
+
+def described(usage: Usage) -> str:
+    """For example `URIAL in fr: prompts 52,000 (95% of it cached), written 3,100, saved by ending loops 900`."""
+    cached = "" if usage.hit_rate is None else f" ({usage.hit_rate:.0%} of it cached)"
+    saved = f", saved by ending loops {usage.tokens_saved:,}" if usage.tokens_saved else ""
+    return (
+        f"{usage.arm} in {usage.language}: prompts {usage.prompt_tokens:,}{cached}, written {usage.completion_tokens:,}"
+        f"{saved}"
+    )
 
 
 def _counts(phase: Phase) -> str:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from .accounting import Usage
 from .calibration import JudgeCalibration
 from .common import Artifact, Identifier, ItemId, Language, Request, Text
 from .detections import Detection
@@ -123,6 +124,7 @@ class AnalysisRequest(Request):
         default=[], max_length=100, description="What is known of the judges' errors; means are corrected for them."
     )
     provenance: list[Ingredient] = []
+    usage: list[Usage] = Field(default=[], description="Shown in the report; no other number depends on it.")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

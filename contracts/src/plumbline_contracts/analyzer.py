@@ -4,6 +4,7 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends
 
+from .accounting import Usage
 from .analysis import (
     AnalysisRequest,
     AnalysisSettings,
@@ -87,6 +88,7 @@ __all__ = [
     "ScoreObservation",
     "Severity",
     "Strength",
+    "Usage",
     "WinRate",
 ]  # one name for the whole contract
 

@@ -11,7 +11,7 @@ from fastapi.responses import Response as HttpResponse
 from fastapi.sse import EventSourceResponse
 from pydantic import ConfigDict, Field, model_validator
 
-from .analyzer import AnalysisResponse
+from .analyzer import AnalysisResponse, Usage
 from .common import (
     CONDITIONAL,
     TAGGED,
@@ -55,6 +55,7 @@ __all__ = [
     "SpecCheck",
     "Spent",
     "Submission",
+    "Usage",
 ]  # one name for the whole contract
 
 NAME = "coordinator"
@@ -75,9 +76,7 @@ class Submission(Request):
                 {
                     "spec": "name: example\nlanguages: [en]\n...",
                     "source": "example.yaml",
-                    "files": {
-                        "data/instructions.jsonl": {"uri": "artifact:file-5f0c1a", "sha256": "0" * 64, "bytes": 9}
-                    },
+                    "files": {"data/items.jsonl": {"uri": "artifact:file-5f0c1a", "sha256": "0" * 64, "bytes": 9}},
                 }
             ]
         }

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
+from .accounting import Usage
 from .common import Response, Sha256
 from .experiment import Limits
 
@@ -76,6 +77,7 @@ class Experiment(Response):
     attempt: int = Field(description="Is one more with every time that it is resumed or retried.")
     limits: Limits
     spent: Spent
+    usage: list[Usage] = Field(description="Of each arm and language for which something was generated.")
     phases: list[Phase] = Field(description="Every phase, in order.")
     spec_sha256: Sha256
     created: AwareDatetime

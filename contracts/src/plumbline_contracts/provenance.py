@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from .accounting import Usage
 from .common import Info, Response
 from .generator import ModelIdentity
 from .judge import Rubric
@@ -38,6 +39,7 @@ class Manifest(Response):
     reused: dict[str, dict[str, int]] = Field(
         description="Phase to experiments from which its results were taken to how many."
     )
+    usage: list[Usage] = Field(description="When it was analyzed; empty before.")
     analysis: dict[str, Any] | None = Field(
         description="The AnalysisRequest as sent, with the digest of the observations; null before the analysis."
     )

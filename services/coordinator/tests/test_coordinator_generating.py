@@ -6,16 +6,21 @@ from typing import Any
 
 import pytest
 from plumbline_contracts.analyzer import DetectionRequest
-from plumbline_contracts.coordinator import PhaseName
+from plumbline_contracts.coordinator import ExperimentState, PhaseName, Usage
 from plumbline_contracts.experiment import ExperimentSpec
-from plumbline_coordinator import database
+from plumbline_contracts.generator import Generation, GenerationResponse
+from plumbline_coordinator import accounting, database
+from plumbline_coordinator.accounting import used
 from plumbline_coordinator.check import Draft
+from plumbline_coordinator.progress import progress
 from plumbline_coordinator.rows import Item, Outcome
 from plumbline_coordinator.run import Run
 from plumbline_coordinator.settings import Settings
 from plumbline_coordinator.stages import STAGES
-from plumbline_coordinator.stages.generate import responses
+from plumbline_coordinator.stages.generate import _outcome, responses
 from plumbline_coordinator.store import Store
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 SPEC: dict[str, Any] = {
     "name": "test",
@@ -103,3 +108,67 @@ def test_an_audited_loop_is_looked_at_as_it_would_have_been_ended(
     assert examined.ended == ended
     assert "ended" not in DetectionRequest(items=[examined]).model_dump_json()
     assert stage.content(draft, "arm/en", examined)["ended"] == ended
+
+
+def generation(**changes: Any) -> Generation:
+    given = {
+        "id": "1", "text": "a", "raw_text": "a", "finish_reason": "eos", "prompt_tokens": 100, "completion_tokens": 7,
+        "cached_prompt_tokens": 90, "prompt_sha256": None, "loop": None, "audited": False, "logprobs": None,
+        "prompt_logprobs": None, "cause": None,
+    }  # fmt: skip
+    return Generation.model_validate(given | changes)
+
+
+def test_tokens_are_summed_by_arm_and_language_over_attempts(run: Callable[..., Run], store: Store) -> None:
+    draft = run()
+    store.create(draft.id, draft.spec, "", "a.yaml", {}, "0" * 64)
+    looped = generation(finish_reason="loop", loop=LOOP | {"tokens_saved": 30}, cached_prompt_tokens=None)
+    let_run = generation(finish_reason="length", audited=True, loop=LOOP | {"tokens_saved": 30})
+    batches = [
+        ("arm/fr", [Outcome("1", {}, used=used(generation())), Outcome("2", {}, used=used(looped))]),
+        ("arm/en", [Outcome("1", {}, used=used(let_run))]),
+        ("arm/fr", [Outcome("3", {}, used=used(generation())), Outcome("4", {}, origin="other", used=None)]),
+    ]
+    store.attempt(draft.id).save(PhaseName.GENERATE, batches, calls=2)
+    store.attempt(draft.id).pause("request", "Paused.")
+    assert store.resume(draft.id)
+    store.attempt(draft.id).save(PhaseName.GENERATE, [("arm/en", [Outcome("2", {}, used=used(generation()))])], calls=1)
+    english, french = store.usage(draft.id)
+    assert english == Usage(
+        arm="arm", language="en", prompt_tokens=200, cached_prompt_tokens=180, computed_prompt_tokens=20,
+        completion_tokens=14, tokens_saved=0,
+    )  # fmt: skip
+    assert (french.prompt_tokens, french.completion_tokens, french.tokens_saved) == (300, 21, 30)
+    assert french.hit_rate == pytest.approx(0.9)  # of the prompts of which it is known
+    spent = store.get(draft.id).tokens
+    assert spent == sum(one.prompt_tokens + one.completion_tokens for one in (english, french))
+    assert progress(store, store.get(draft.id)).usage == [english, french]
+
+
+def test_what_is_not_kept_is_not_counted(run: Callable[..., Run], store: Store) -> None:
+    """Rows, counts and costs are one transaction: a kill leaves all of them or none."""
+    draft = run()
+    store.create(draft.id, draft.spec, "", "a.yaml", {}, "0" * 64)
+    attempt, batch = store.attempt(draft.id), [("arm/fr", [Outcome("1", {}, used=used(generation()))])]
+    with store.engine.begin() as connection:
+        connection.execute(
+            text("create trigger broken before insert on usage begin select raise(abort, 'killed'); end")
+        )
+    with pytest.raises(IntegrityError):
+        attempt.save(PhaseName.GENERATE, batch, calls=1)
+    assert (store.usage(draft.id), store.get(draft.id).tokens) == ([], 0)
+    assert store.done(draft.id, PhaseName.GENERATE, "arm/fr", ["1"]) == set()
+    with store.engine.begin() as connection:
+        connection.execute(text("drop trigger broken"))
+    attempt.end(ExperimentState.CANCELLED)
+    attempt.save(PhaseName.GENERATE, batch, calls=1)
+    assert store.usage(draft.id) == []
+
+
+@pytest.mark.parametrize(("reason", "tokens"), [("error", 0), ("cancelled", 107)])
+def test_what_was_cancelled_was_paid_for(run: Callable[..., Run], reason: str, tokens: int) -> None:
+    answer = GenerationResponse(
+        model="m", weights_sha256=None, engine="e", engine_version="1", generations=[generation(finish_reason=reason)]
+    )
+    outcome = _outcome(run(), "zero-shot", answer.generations[0], answer)
+    assert outcome.body is None and accounting.tokens(outcome.used or {}) == tokens

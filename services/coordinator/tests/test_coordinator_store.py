@@ -225,11 +225,11 @@ def test_a_database_file_is_for_one_process(engine: Engine) -> None:
 
 
 def test_what_an_experiment_costs_is_counted_with_its_results(store: Store, attempt: Attempt) -> None:
-    body = {"prompt_tokens": 20, "completion_tokens": 5}
-    attempt.save(PhaseName.GENERATE, [("u", [Outcome("1", body), Outcome("2", body)])], calls=1)
+    used = {"prompt_tokens": 20, "completion_tokens": 5}
+    attempt.save(PhaseName.GENERATE, [("u/en", [Outcome("1", {}, used=used), Outcome("2", {}, used=used)])], calls=1)
     attempt.save(PhaseName.DETECT, [("u", [Outcome("1", {})])])
     attempt.pause("request", "Paused.")
-    row = attempt.save(PhaseName.GENERATE, [("u", [Outcome("3", body)])], calls=1)  # was under way
+    row = attempt.save(PhaseName.GENERATE, [("u/en", [Outcome("3", {}, used=used)])], calls=1)  # was under way
     assert (row.state, row.calls, row.tokens) == ("paused", 2, 75)
     assert exceeded(row, ("calls", "tokens")) is None
     assert not store.resume("a", attempt=7)  # somebody else was faster

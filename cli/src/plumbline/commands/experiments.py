@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..client import DEFAULT_URL, ENDED, PlumblineClient
 from ..options import HOME, ExperimentId, Home, Json, Token, Url
-from ..progress import describe
+from ..progress import describe, described
 from ..reports import save_folder, save_report
 from ..terminal import Terminal, plain, reporting
 
@@ -95,3 +95,5 @@ def _tell(experiment: Experiment, terminal: Terminal) -> None:
     terminal.say(f"{experiment.id} ({experiment.name}): {experiment.state.value}{cause}")
     for phase in experiment.phases:
         terminal.say(f"  {phase.name.value:<10} {describe(phase)}")
+    for usage in experiment.usage:
+        terminal.say(f"  tokens     {described(usage)}")

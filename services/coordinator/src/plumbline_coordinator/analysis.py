@@ -51,8 +51,10 @@ def _request(run: Run) -> analyzer.AnalysisRequest:
         data=_observations(run),
         notes=[*([run.spec.description] if run.spec.description else []), *_notes(reused)],
         provenance=list(_provenance(manifest | weights)),
+        usage=run.store.usage(run.id),
     )
-    told = weights | {"reused": reused, "analysis": request.model_dump(mode="json")}
+    analyzed = request.model_dump(mode="json")
+    told = weights | {"reused": reused, "usage": analyzed["usage"], "analysis": analyzed}
     run.attempt.complete(manifest | told)
     return request
 

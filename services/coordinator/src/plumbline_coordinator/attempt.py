@@ -8,7 +8,7 @@ from typing import Any
 from plumbline_contracts.coordinator import ExperimentState, PhaseName, PhaseState
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, or_, select, update
 
-from .budget import COUNTED, tokens
+from . import accounting
 from .database import insert_new
 from .rows import Chunk, Item, Outcome
 from .tables import chunk, experiment, flow, item, phase, result, training
@@ -145,7 +145,8 @@ class Attempt(Transactions):
         Also when the experiment was paused meanwhile. Return its row as it is then.
         """
         rows = [self._row(stage, unit, one) for unit, outcomes in batches for one in outcomes]
-        used = sum(tokens(one) for _, outcomes in batches for one in outcomes) if stage in COUNTED else 0
+        counted = accounting.sums(batches)
+        used = sum(map(accounting.tokens, counted.values()))
         with self._hold(self.id) as (connection, row):
             if self.is_in(row, *GOING_ON, ExperimentState.PAUSED):
                 added = insert_new(connection, result, rows, (result.c.status, result.c.origin))
@@ -155,6 +156,7 @@ class Attempt(Transactions):
                     "reused": phase.c.reused + sum(one.origin is not None for one in added),
                 }
                 connection.execute(update(phase).where(self._is(stage)).values(further))
+                accounting.add(connection, self.id, self.number, counted)
                 if calls or used:
                     self._set(connection, calls=row.calls + calls, tokens=row.tokens + used)
                     row = connection.execute(select(experiment).where(experiment.c.id == self.id)).one()

@@ -7,17 +7,10 @@ from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import Limits
 from sqlalchemy import Row
 
-from .rows import Outcome
 from .transactions import hours
 
 # Requests that cost: those of these stages. Looking for critical errors and training are not counted as calls.
 COUNTED = (PhaseName.TRANSLATE, PhaseName.GENERATE, PhaseName.JUDGE)
-
-
-def tokens(outcome: Outcome) -> int:
-    """Of a prompt and its completion, as far as the service has counted them."""
-    body = outcome.body if outcome.body is not None and outcome.origin is None else {}  # what was reused costs nothing
-    return int(body.get("prompt_tokens") or 0) + int(body.get("completion_tokens") or 0)
 
 
 def exceeded(row: Row[Any], names: Collection[str], under_way: int = 0) -> str | None:

@@ -34,12 +34,17 @@ class Rate:
 
 @dataclass(frozen=True)
 class Lengths:
-    """`characters_per_token` of prompts, and the mean `completion` in tokens, in so many `responses`."""
+    """`characters_per_token` of prompts, and the mean `completion` in tokens, in so many `responses`.
+
+    `saved`: how much longer completions would have been on average had no loop been ended, if `stops_loops`.
+    """
 
     experiment: str
     responses: int
     characters_per_token: float
     completion: float
+    saved: float
+    stops_loops: bool
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,18 @@ class History:
         return None
 
     def _lengths(self, id: str, arm: Arm) -> Lengths | None:
-        run, characters, tokens, completions = Run(id, self.store, self.settings), 0, 0, list[int]()
+        run, characters, tokens = Run(id, self.store, self.settings), 0, 0
+        completions, saved = list[int](), 0
         for one in self._sample(run, arm.name):
             if one.instruction is not None and one.prompt_tokens and one.completion_tokens is not None:
                 characters += prompt_characters(run, arm, one.language, one.instruction)
                 tokens += one.prompt_tokens
                 completions.append(one.completion_tokens)
-        return Lengths(id, len(completions), characters / tokens, fmean(completions)) if completions else None
+                saved += one.loop.tokens_saved if one.loop is not None and one.finish_reason == "loop" else 0
+        if not completions:
+            return None
+        stops, count = run.spec.decoding.stop_loops is not None, len(completions)
+        return Lengths(id, count, characters / tokens, fmean(completions), saved / count, stops)
 
     def spread(self, judge: str, rubric: str, services: Services) -> Spread | None:
         """Of the newest experiment with two arms that the same judge scored on the same rubric."""

@@ -124,11 +124,15 @@ def _tokens(checked: Checked, arm: Arm, history: History) -> PlannedTokens:
         # What is still to be translated counts as long as its source.
         characters = sum(prompt_characters(checked.draft, arm, one.language, one.source) for one in items)
         prompt = round(characters / known.characters_per_token)
-        completion = round(len(items) * min(known.completion, most))
+        stops = checked.spec.decoding.stop_loops is not None
+        length = known.completion + (0 if stops else known.saved)
+        completion = round(len(items) * min(length, most))
         basis = (
-            f"{known.characters_per_token:.2f} characters per token and {known.completion:.1f} tokens per response"
+            f"{known.characters_per_token:.2f} characters per token and {length:.1f} tokens per response"
             f" in {known.responses} responses of {known.experiment}, by the generator's counts"
         )
+        if stops and not known.stops_loops:
+            basis += "; loops were let run there, so it may be less"
     return PlannedTokens(
         arm=arm.name,
         generations=len(items),

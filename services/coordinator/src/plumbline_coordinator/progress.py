@@ -49,6 +49,7 @@ def progress(store: Store, row: Row[Any], trouble: str | None = None) -> Experim
         attempt=row.attempt,
         limits=Limits.model_validate(row.limits or {}),
         spent=Spent(calls=row.calls, tokens=row.tokens, hours=round(hours(row), 4)),
+        usage=store.usage(row.id),
         spec_sha256=row.spec_sha256,
         created=_utc(row.created) or row.created,
         started=_utc(row.started),

@@ -45,6 +45,7 @@ def manifest(
         weights={},
         models=models,
         reused={},
+        usage=[],
         analysis=None,
     )
 
@@ -59,7 +60,7 @@ def stored(row: Any) -> Manifest:
     spec = ExperimentSpec.model_validate(row.resolved)
     later: dict[str, Any] = {"defaults": defaults(row.spec, row.resolved), "seeds": seeds(spec), "packages": {}}
     given = {"source": row.source, "text": row.spec, "spec": row.resolved, "analysis": None}
-    given |= {"models": {}, "reused": {}, "judged_on": {}}
+    given |= {"models": {}, "reused": {}, "judged_on": {}, "usage": []}
     return Manifest.model_validate(given | later | known)
 
 

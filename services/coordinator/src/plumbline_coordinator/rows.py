@@ -1,5 +1,6 @@
 """What the tables hold, as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ class Chunk:
 class Outcome:
     """What became of one item: a body, or the cause why there is none.
 
-    `key`: of what determined it, if it may be given again. `origin`: the experiment that it was taken from.
+    `key`: of what determined it, if it may be given again. `origin`: the experiment that it was taken from. `used`:
+    tokens that it cost, by the names of accounting.py.
     """
 
     item: str
@@ -27,6 +29,7 @@ class Outcome:
     cause: str | None = None
     key: bytes | None = None
     origin: str | None = None
+    used: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plumbline_contracts.common import Artifact
-from plumbline_contracts.coordinator import ExperimentQuery, ExperimentState, PhaseName, PhaseState
+from plumbline_contracts.coordinator import ExperimentQuery, ExperimentState, PhaseName, PhaseState, Usage
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_kit.errors import ProblemError
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
 
+from . import accounting
 from .attempt import Attempt
 from .database import insert_new
 from .rows import Chunk, Item, Outcome, Recorded
@@ -136,6 +137,10 @@ class Store(Transitions):
     def flows(self, id: str) -> Sequence[Row[Any]]:
         with self._read() as connection:
             return connection.execute(select(flow).where(flow.c.experiment == id).order_by(flow.c.service)).all()
+
+    def usage(self, id: str) -> list[Usage]:
+        with self._read() as connection:
+            return accounting.read(connection, id)
 
     def trainings(self, id: str) -> Sequence[Row[Any]]:
         with self._read() as connection:

@@ -145,6 +145,20 @@ flow = Table(
     Column("per_second", Float),
     _of_experiment(),
 )
+# What the generator counted, of an arm/language in an attempt. It is no part of results: see accounting.py.
+usage = Table(
+    "usage",
+    metadata,
+    _key("experiment", 128),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    _key("unit", 400),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("cached_prompt_tokens", BigInteger, nullable=False),
+    Column("computed_prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("tokens_saved", BigInteger, nullable=False),
+    _of_experiment(),
+)
 # Which coordinator processes live; see lease.py.
 lease = Table(
     "lease",

@@ -11,6 +11,7 @@ from plumbline_contracts.experiment import Arm, ExperimentSpec
 from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
+from ..accounting import used
 from ..prompting import Format
 from ..rows import Item, Outcome
 from ..run import Run
@@ -130,14 +131,17 @@ _NOT_KEPT = {"id", "cause", "cached_prompt_tokens", "logprobs", "prompt_logprobs
 
 def _outcome(run: Run, format: Format, one: generator.Generation, answer: generator.GenerationResponse) -> Outcome:
     if one.finish_reason in (generator.FinishReason.ERROR, generator.FinishReason.CANCELLED):
-        return Outcome(one.id, None, f"generation ended with {one.finish_reason}: {one.cause or 'no cause given'}")
+        cause = f"generation ended with {one.finish_reason}: {one.cause or 'no cause given'}"
+        # What an error cost nobody knows; mostly it is of a prompt that was not begun.
+        cancelled = one.finish_reason == generator.FinishReason.CANCELLED
+        return Outcome(one.id, None, cause, used=used(one) if cancelled else None)
     body = one.model_dump(mode="json", exclude=_NOT_KEPT)
     # A NUL can be generated, but neither stored nor sent on; this sign keeps the length.
     texts = {key: body[key].replace("\x00", "\ufffd") for key in ("text", "raw_text")}
     response = run.prompting.clean(format, texts["text"])
     # Older results lack engine and engine_version.
     origin = {name: getattr(answer, name) for name in ("weights_sha256", "engine", "engine_version")}
-    return Outcome(one.id, body | texts | origin | {"response": response})
+    return Outcome(one.id, body | texts | origin | {"response": response}, used=used(one))
 
 
 def weights(run: Run, arm_name: str) -> tuple[str, str | None]:
