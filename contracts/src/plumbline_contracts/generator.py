@@ -33,7 +33,7 @@ class StopLoops(Request):
     share of the prompts, chosen by the digests of their texts, is watched and not ended.
     """
 
-    min_repeats: float = Field(default=6, ge=3, le=1000)
+    min_repeats: float = Field(default=6.0, ge=3, le=1000)
     min_characters: int = Field(default=120, ge=60, le=100_000)
     audit_share: float = Field(default=0.05, ge=0, le=1, description="Of the prompts; they run to their end.")
 

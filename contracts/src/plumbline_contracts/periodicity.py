@@ -5,8 +5,7 @@ import this package and neither the other.
 """
 
 from bisect import bisect_left
-from collections import defaultdict, deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 MIN_COVERED_WITHOUT_WORDS = 400  # characters; ours, by what real responses have (docs/detectors.md)
@@ -90,30 +89,3 @@ def _agreement(text: str, period: int) -> int:
 def _same(text: str, period: int, size: int) -> bool:
     end = len(text)
     return text[end - size :] == text[end - period - size : end - period]
-
-
-class LoopWatch:
-    """The same definition while a sequence grows: `push` says whether it is a loop by now.
-
-    A push costs as many steps as the element occurs among the last `max_period`, so endless repetition of one element
-    costs `max_period` steps each; it is a loop long before.
-    """
-
-    def __init__(self, rule: LoopRule, max_period: int = 1024) -> None:
-        self._rule, self._max_period = rule, max_period
-        self._length = 0
-        self._places: defaultdict[Hashable, deque[int]] = defaultdict(deque)
-        self._runs: dict[int, int] = {}
-
-    def push(self, element: Hashable) -> Periodicity | None:
-        """The shortest period, up to `max_period`, that satisfies the rule now; null while there is none."""
-        places = self._places[element]
-        while places and self._length - places[0] > self._max_period:
-            places.popleft()
-        # Per distance: how many elements in a row were equal to the one that far before them.
-        self._runs = {self._length - place: self._runs.get(self._length - place, 0) + 1 for place in places}
-        places.append(self._length)
-        self._length += 1
-        satisfied = [period for period, run in self._runs.items() if period + run >= self._rule.covered_by(period)]
-        period = min(satisfied, default=None)
-        return None if period is None else Periodicity(period, period + self._runs[period])

@@ -1,9 +1,9 @@
-"""The definition of a loop: one search over finished texts and one that watches a text grow say the same."""
+"""The definition of a loop: the search says what the definition says, which looks at every period."""
 
 import random
 
 import pytest
-from plumbline_contracts.periodicity import LoopRule, LoopWatch, Periodicity, loop_of, periodic_suffix, text_of
+from plumbline_contracts.periodicity import LoopRule, Periodicity, loop_of, periodic_suffix, text_of
 
 
 def by_definition(text: str, rule: LoopRule) -> Periodicity | None:
@@ -17,7 +17,7 @@ def by_definition(text: str, rule: LoopRule) -> Periodicity | None:
 
 
 @pytest.mark.parametrize("rule", [LoopRule(2, 4), LoopRule(2.5, 10), LoopRule(3, 20), LoopRule(4, 60), LoopRule(8, 4)])
-def test_both_forms_are_the_definition(rule) -> None:
+def test_the_search_is_the_definition(rule) -> None:
     chance = random.Random(7)
     found = 0
     for _ in range(300):
@@ -28,29 +28,17 @@ def test_both_forms_are_the_definition(rule) -> None:
             + unit * chance.randint(1, 9)
             + unit[: chance.randint(0, 12)]
         )
-        watch = LoopWatch(rule)
-        watched = [watch.push(letter) for letter in text]
         expected = by_definition(text, rule)
-        assert periodic_suffix(text, rule) == watched[-1] == expected, (text, rule)
+        assert periodic_suffix(text, rule) == expected, (text, rule)
         found += expected is not None
     assert 30 < found < 300
 
 
-def test_token_ids_are_watched_and_searched_alike() -> None:
+def test_token_ids_are_searched_as_characters() -> None:
     tokens = [5, 9, 128_000, *[77, 200_123, 3] * 7, 77]
-    rule = LoopRule(3, 12)
-    watch = LoopWatch(rule)
-    watched = [watch.push(token) for token in tokens]
-    assert watched.index(Periodicity(3, 12)) == 14
-    assert periodic_suffix(text_of(tokens), rule) == watched[-1] == Periodicity(3, 22)
-    assert watched[-1].repeats == pytest.approx(22 / 3)
-
-
-def test_a_period_beyond_the_window_is_not_watched() -> None:
-    watch = LoopWatch(LoopRule(2, 4), max_period=8)
-    assert not any(watch.push(element) for element in [*range(9)] * 5)
-    watch = LoopWatch(LoopRule(2, 4), max_period=9)
-    assert any(watch.push(element) for element in [*range(9)] * 5)
+    found = periodic_suffix(text_of(tokens), LoopRule(3, 12))
+    assert found == Periodicity(3, 22)
+    assert found.repeats == pytest.approx(22 / 3)
 
 
 def test_layout_is_no_loop_unless_it_is_long_or_has_words_in_what_repeats() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plumbline_contracts.generator import Decoding, GenerationRequest, Message, Prompt
+from plumbline_contracts.generator import Decoding, Generation, GenerationRequest, Message, Prompt
 from plumbline_generator.canned import CannedGenerator
 
 Ask = Callable[..., GenerationRequest]
@@ -49,3 +49,23 @@ def test_messages_are_answered_by_the_last_one(canned: CannedGenerator) -> None:
     answer = asyncio.run(canned.generate(request))
     assert answer.generations[0].text == " leading"
     assert (answer.model, answer.engine, answer.weights_sha256) == ("any", "canned", None)
+
+
+def test_a_loop_is_ended_where_it_is_one_unless_it_is_audited(tmp_path: Path, ask: Ask) -> None:
+    file, text = tmp_path / "answers.jsonl", "Well, " + "the dog ran on. " * 40 + "The end."
+    file.write_text(json.dumps({"prompt": "q", "text": text}))
+    canned = CannedGenerator.load(file)
+
+    def answer(**stop_loops: float) -> Generation:
+        rule = {"stop_loops": stop_loops} if stop_loops else {}
+        return asyncio.run(canned.generate(ask("q", max_new_tokens=500, **rule))).generations[0]
+
+    free, ended, audited = answer(), answer(audit_share=0), answer(audit_share=1)
+    assert (free.finish_reason, free.loop, free.audited) == ("eos", None, False)
+    assert ended.loop is not None and audited.loop is not None
+    assert (ended.finish_reason, ended.audited, ended.loop.period) == ("loop", False, 16)
+    assert ended.raw_text == ended.text == text[: ended.loop.met_at]
+    assert ended.loop.tokens_saved == 500 - ended.completion_tokens
+    assert (ended.loop.onset, ended.loop.met_at) == (len("Well,"), len("Well,") + 120)
+    assert (audited.raw_text, audited.finish_reason, audited.audited) == (text, "eos", True)
+    assert audited.loop == ended.loop.model_copy(update={"tokens_saved": 0})

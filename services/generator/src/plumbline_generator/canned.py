@@ -5,14 +5,15 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from plumbline_contracts import generator as contract
 from plumbline_contracts.common import Info
-from plumbline_contracts.generator import Decoding, FinishReason, Generation, GenerationRequest, Prompt, sha256_of
+from plumbline_contracts.generator import Decoding, FinishReason, Generation, GenerationRequest, Loop, Prompt, sha256_of
 
 from . import __version__
 from .failures import failed, refuse_what_it_cannot
+from .loops import LoopSearch, audited
 from .stopping import cut
 
 
@@ -33,7 +34,8 @@ class CannedGenerator:
         return cls({line["prompt"]: line["text"] for line in lines})
 
     async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
-        refuse_what_it_cannot(request, "the canned generator", "deadline_seconds")  # it answers at once
+        # It answers at once, so before any deadline.
+        refuse_what_it_cannot(request, "the canned generator", "deadline_seconds", "stop_loops")
         return contract.GenerationResponse(
             generations=[self._generation(prompt, request) for prompt in request.prompts],
             model=request.model,
@@ -50,7 +52,10 @@ class CannedGenerator:
         )
         if answer is None:
             return failed(prompt.id, len(_words(rendered)), "The canned answers have none for this prompt.")
-        return _generation(prompt.id, rendered, *_decode(answer, request.decoding))
+        rule = request.decoding.stop_loops
+        is_audited = rule is not None and audited(rendered, rule.audit_share)
+        written = _looped(_decode(answer, request.decoding), request.decoding, is_audited)
+        return _generation(prompt.id, rendered, written, is_audited)
 
     async def models(self) -> contract.Models:
         return contract.Models(models=[_MODEL])
@@ -77,29 +82,50 @@ class CannedGenerator:
 _MODEL = contract.Model(name="canned", loaded=True, source="canned", weights_sha256=None, context_length=None)
 
 
-def _decode(answer: str, decoding: Decoding) -> tuple[str, str, FinishReason]:
-    """What was 'written', its text, and why it ended there."""
+class _Written(NamedTuple):
+    raw_text: str
+    text: str
+    reason: FinishReason
+    loop: Loop | None = None
+
+
+def _decode(answer: str, decoding: Decoding) -> _Written:
     words = _words(answer)
     raw_text = "".join(words[: decoding.max_new_tokens]) if len(words) > decoding.max_new_tokens else answer
     text, stopped = cut(raw_text, decoding.stop)
     if stopped:
         string = next(string for string in decoding.stop if raw_text.startswith(string, len(text)))
-        return text + string, text, FinishReason.STOP_STRING
-    return raw_text, text, FinishReason.EOS if raw_text == answer else FinishReason.LENGTH
+        return _Written(text + string, text, FinishReason.STOP_STRING)
+    return _Written(raw_text, text, FinishReason.EOS if raw_text == answer else FinishReason.LENGTH)
 
 
-def _generation(id: str, asked: str, raw_text: str, text: str, reason: FinishReason) -> Generation:
+def _looped(written: _Written, decoding: Decoding, is_audited: bool) -> _Written:
+    """Ended where it becomes a loop, unless it is audited."""
+    if decoding.stop_loops is None:
+        return written
+    search = LoopSearch(decoding.stop_loops)
+    tokens = next((count for count, word in enumerate(_words(written.text), 1) if search.read(word)), 0)
+    if search.found is None:
+        return written
+    if is_audited:
+        return written._replace(loop=search.found.record(tokens_saved=0))
+    ended = written.text[: search.found.met_at]
+    loop = search.found.record(tokens_saved=decoding.max_new_tokens - tokens)
+    return _Written(ended, ended, FinishReason.LOOP, loop)
+
+
+def _generation(id: str, asked: str, written: _Written, is_audited: bool) -> Generation:
     return Generation(
         id=id,
-        text=text,
-        raw_text=raw_text,
-        finish_reason=reason,
+        text=written.text,
+        raw_text=written.raw_text,
+        finish_reason=written.reason,
         prompt_tokens=len(_words(asked)),
-        completion_tokens=len(_words(raw_text)),
+        completion_tokens=len(_words(written.raw_text)),
         cached_prompt_tokens=None,
         prompt_sha256=sha256_of(asked),
-        loop=None,
-        audited=False,
+        loop=written.loop,
+        audited=is_audited,
         logprobs=None,
         prompt_logprobs=None,
         cause=None,
