@@ -8,6 +8,7 @@ from plumbline_contracts import generator as contract
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 
+from .counting import Counted
 from .folders import ModelFolders
 from .settings import Settings
 
@@ -30,16 +31,16 @@ def main() -> None:
         if config.engine == "canned":
             from .canned import CannedGenerator
 
-            yield CannedGenerator.load(config.canned_file)
+            yield Counted(CannedGenerator.load(config.canned_file))
         elif config.engine == "local":
-            yield load_local(config, ModelFolders.open(config))
+            yield Counted(load_local(config, ModelFolders.open(config)))
         else:
             from .openai import OpenAIServer
             from .routed import RoutedGenerator
 
             server, folders = OpenAIServer(config), ModelFolders.open(config)
             try:
-                yield RoutedGenerator(server, folders, lambda: load_local(config, folders))
+                yield Counted(RoutedGenerator(server, folders, lambda: load_local(config, folders)))
             finally:
                 await server.close()
 
