@@ -91,3 +91,23 @@ def test_a_prompt_is_text_or_messages_and_never_both(client: Any, model: str) ->
     body = request(model)
     body["prompts"] = [{"id": "a", "text": "Hello", "messages": [{"role": "user", "content": "Hello"}]}]
     client.problem(422, "POST", "/v1/generations", body)
+
+
+@pytest.mark.parametrize("audit_share", [0, 1])
+def test_a_loop_is_told_and_the_audited_are_let_run(client: Any, model: str, audit_share: float) -> None:
+    """`stop_loops` is refused, or kept to: what is told as a loop repeats itself, and what is audited is not ended."""
+    stop_loops = {"min_repeats": 3, "min_characters": 60, "audit_share": audit_share}
+    body = request(model, max_new_tokens=128, stop_loops=stop_loops)
+    response = client.post("/v1/generations", json=body)
+    if response.status_code == 422 and client.is_problem(response)["type"].endswith("unsupported-decoding"):
+        pytest.skip("it refuses stop_loops, as it may")
+    assert response.status_code == 200, response.text
+    for generation in response.json()["generations"]:
+        loop, ended = generation["loop"], generation["finish_reason"] == "loop"
+        assert not ended or (loop is not None and not generation["audited"]), generation
+        assert generation["audited"] == bool(audit_share) or generation["finish_reason"] == "error", generation
+        if loop is not None:
+            repeating = generation["raw_text"][loop["onset"] : loop["met_at"]]
+            assert len(repeating) >= max(60, 3 * loop["period"])
+            assert repeating[loop["period"] :] == repeating[: -loop["period"]]
+            assert ended or loop["tokens_saved"] == 0
