@@ -29,6 +29,11 @@ def uses_urial(spec: ExperimentSpec) -> bool:
     return "urial" in {arm.prompting for arm in spec.arms} | {one.prompting for one in spec.trainings.values()}
 
 
+def demonstrated(spec: ExperimentSpec, language: str) -> str:
+    """The language of the demonstrations for instructions in this one."""
+    return "en" if spec.prompts.urial.demonstrations == "en" else language
+
+
 def fenced(instruction: str) -> str:
     """URIAL's layout up to where the answer starts."""
     return f"# Query:\n{FENCE}\n{instruction}\n{FENCE}\n\n# Answer:\n{FENCE}\n"
@@ -40,11 +45,7 @@ class Prompting:
     def __init__(self, spec: ExperimentSpec, read: Callable[[str], str]) -> None:
         self.zero_shot: ZeroShot = spec.prompts.zero_shot
         urial = spec.prompts.urial
-        self.sources = {
-            language: "en" if urial.demonstrations == "en" else language
-            for language in spec.languages
-            if uses_urial(spec)
-        }
+        self.sources = {one: demonstrated(spec, one) for one in spec.languages if uses_urial(spec)}
         self.urial = {
             source: read(urial.files[source].path) if source in urial.files else builtin(source)
             for source in set(self.sources.values())

@@ -12,7 +12,7 @@ from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
 from ..accounting import used
-from ..prompting import Format
+from ..prompting import Format, demonstrated
 from ..rows import Item, Outcome
 from ..run import Run
 from .stage import Ask, Asked, Loaded, Unit, behind, without_id
@@ -59,7 +59,8 @@ class Generate:
             [info.implementation, info.version, found.engine, found.engine_version],
             behind(found),
             run.prompting.prefix(format, language),
-            _decoding(run, format).model_dump(mode="json"),
+            # Without what is off: it may be a setting that was not there when the question was asked before.
+            _decoding(run, format).model_dump(mode="json", exclude_none=True),
             format,  # decides what is cut from the end of a response
         ]
 
@@ -90,11 +91,12 @@ def responses(run: Run, unit: str, items: Sequence[str]) -> Iterator[tuple[Item,
 
 
 def _by_weights_and_prefix(run: Run) -> Iterator[tuple[str, str]]:
-    groups: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    """What a prefix is made of stands for it, so that no file is read."""
+    groups: dict[str, dict[str | None, list[tuple[str, str]]]] = {}
     for unit, language in arms_and_languages(run):
         arm = run.arm(unit.split("/")[0])
         reference = arm.weights if arm.weights in used_trainings(run.spec) else untrained(run.spec, arm)
-        prefix = run.prompting.prefix(arm.prompting, language)
+        prefix = demonstrated(run.spec, language) if arm.prompting == "urial" else None
         groups.setdefault(reference, {}).setdefault(prefix, []).append((unit, language))
     for prefixes in groups.values():
         for units in prefixes.values():
@@ -122,7 +124,7 @@ async def _ask(run: Run, client: ServiceClient, unit: str, prompts: Sequence[gen
 
 def _decoding(run: Run, format: Format) -> generator.Decoding:
     decoding = run.spec.decoding
-    return decoding.model_copy(update={"stop": [*decoding.stop, *run.prompting.stops(format)]})
+    return generator.Decoding(**dict(decoding) | {"stop": [*decoding.stop, *run.prompting.stops(format)]})
 
 
 # What was cached depends on what ran before; a response must not. Log-probabilities are not asked for.
