@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import uvicorn
 from plumbline_contracts import analyzer, generator, judge
@@ -31,6 +31,8 @@ def _empty(kind: Any) -> Any:
         return get_origin(kind)()
     if kind is Artifact:
         return Artifact(uri="artifact:instant-0", sha256="0" * 64, bytes=0)
+    if get_origin(kind) is Literal:
+        return get_args(kind)[0]
     return None if get_origin(kind) is UnionType or type(None) in get_args(kind) else kind()
 
 

@@ -12,7 +12,7 @@ from . import accounting
 from .database import insert_new
 from .rows import Chunk, Item, Outcome
 from .tables import chunk, experiment, flow, item, phase, result, training
-from .transactions import GOING_ON, Transactions, now, worked
+from .transactions import CHANGING, GOING_ON, Transactions, now, worked
 
 Batch = tuple[str, list[Outcome]]  # a unit, and outcomes of items of it
 _AT_ONCE = 1000  # rows of a statement, so that memory does not grow with the experiment
@@ -148,19 +148,26 @@ class Attempt(Transactions):
         counted = accounting.sums(batches)
         used = sum(map(accounting.tokens, counted.values()))
         with self._hold(self.id) as (connection, row):
-            if self.is_in(row, *GOING_ON, ExperimentState.PAUSED):
-                added = insert_new(connection, result, rows, (result.c.status, result.c.origin))
-                further = {
-                    "done": phase.c.done + len(added),
-                    "failed": phase.c.failed + sum(one.status == "failed" for one in added),
-                    "reused": phase.c.reused + sum(one.origin is not None for one in added),
-                }
-                connection.execute(update(phase).where(self._is(stage)).values(further))
-                accounting.add(connection, self.id, self.number, counted)
-                if calls or used:
-                    self._set(connection, calls=row.calls + calls, tokens=row.tokens + used)
-                    row = connection.execute(select(experiment).where(experiment.c.id == self.id)).one()
-            return row
+            if not self.is_in(row, *GOING_ON, ExperimentState.PAUSED):
+                return row
+            if insert_new(connection, result, rows) == len(rows):
+                self._count(connection, stage, rows)
+            else:  # some were there: which ones, only the table can tell
+                self._recount(connection, stage)
+            accounting.add(connection, self.id, self.number, counted)
+            if not (calls or used):
+                return row
+            spent = {"calls": experiment.c.calls + calls, "tokens": experiment.c.tokens + used}
+            changed = update(experiment).where(experiment.c.id == self.id).values(spent).returning(*CHANGING)
+            return connection.execute(changed).one()
+
+    def _count(self, connection: Connection, stage: PhaseName, added: list[dict[str, Any]]) -> None:
+        further = {
+            "done": phase.c.done + len(added),
+            "failed": phase.c.failed + sum(row["status"] == "failed" for row in added),
+            "reused": phase.c.reused + sum(row["origin"] is not None for row in added),
+        }
+        connection.execute(update(phase).where(self._is(stage)).values(further))
 
     def _row(self, stage: PhaseName, unit: str, one: Outcome) -> dict[str, Any]:
         status = "ok" if one.cause is None else "failed"

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from plumbline_kit.errors import ProblemError
-from sqlalchemy import URL, Column, Connection, Engine, Row, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -121,15 +121,10 @@ def workflow_database(url: URL | str) -> str:
     return f"sqlite:///{path}"
 
 
-def insert_new(
-    connection: Connection, table: Table, rows: list[dict[str, Any]], returned: Sequence[Column[Any]] = ()
-) -> Sequence[Row[Any]]:
-    """Insert the rows whose keys are not there yet; `returned` of those, where it is asked for."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows whose keys are not there yet. Return how many."""
     if not rows:
-        return []
-    statement = dialect.insert(table).on_conflict_do_nothing()
-    if not returned:
-        connection.execute(statement, rows)
-        return []
-    return connection.execute(statement.returning(*returned), rows).all()
+        return 0
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(table).on_conflict_do_nothing()
+    return connection.execute(insert, rows, execution_options={"preserve_rowcount": True}).rowcount

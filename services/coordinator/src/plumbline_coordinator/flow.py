@@ -53,7 +53,7 @@ class Flow:
         finally:
             async with self._changed:
                 self._under_way -= 1
-                self._changed.notify_all()
+                self._changed.notify(max(0, self.at_once - self._under_way))
 
     async def _enter(self) -> None:
         async with self._changed:

@@ -94,7 +94,7 @@ class Reuse:
             same = keys.identity is not None and keys.identity == await self._told(unit)
         except ProblemError:
             same = False
-        return await asyncio.to_thread(self._marked, keys, given) if same else given
+        return self._marked(keys, given) if same else given
 
     def _marked(self, keys: Keys, given: list[Outcome]) -> list[Outcome]:
         return [replace(one, key=keys.by_item[one.item]) if self._lasts(one) else one for one in given]

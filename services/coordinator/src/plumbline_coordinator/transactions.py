@@ -12,6 +12,9 @@ from sqlalchemy import Connection, Engine, Row, select
 from .database import usable
 from .tables import experiment
 
+# What changes while it goes on; the spec and the manifest are long, and are not read for every batch of results.
+_NAMES = ("id", "state", "attempt", "limits", "calls", "tokens", "worked_s", "since", "started")
+CHANGING = [experiment.c[name] for name in _NAMES]
 GOING_ON = (ExperimentState.QUEUED, ExperimentState.RUNNING)  # every other state is an end
 
 
@@ -57,7 +60,7 @@ class Transactions:
         """A transaction during which nobody else changes the experiment: what is decided by its row stays true."""
         with self._write() as connection:
             row = connection.execute(
-                select(experiment).where(experiment.c.id == id).with_for_update(key_share=True)
+                select(*CHANGING).where(experiment.c.id == id).with_for_update(key_share=True)
             ).one_or_none()
             if row is None:
                 raise ProblemError(404, "unknown-experiment", f"There is no experiment {id!r}.")

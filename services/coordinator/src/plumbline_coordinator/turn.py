@@ -50,7 +50,7 @@ class Turn:
         self.run, self.stage, self.service, self.tell, self.flow = run, stage, service, tell, flow
         self.keeper, self.reuse = Keeper(run, stage.name, tell), Reuse(run, stage, tell)
         # A few more wait to be stored while the next are asked; of a small number none, so that a kill costs no more.
-        self.places = asyncio.Semaphore(flow.most + flow.most // 8)
+        self.places = asyncio.Semaphore(flow.most + flow.most // 2)
         self.under_way = set[asyncio.Task[None]]()
         self.unanswered = set[asyncio.Task[None]]()  # of those: they can be given up without losing anything
 
@@ -174,20 +174,25 @@ class Keeper:
         self.calls = 0  # whose cost is not stored yet
         self._row = run.store.get(run.id)  # of the experiment, for what it has spent and may spend
         self._queued, self._storing = list[Batch](), asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None  # will store what is queued
 
     async def keep(self, unit: str, outcomes: list[Outcome]) -> None:
         """Return when they are stored, or are not wanted."""
         if not outcomes:
             return
         self._queued.append((unit, outcomes))
+        if self._next is None:
+            self._next = asyncio.create_task(self._store())
+        await asyncio.shield(self._next)  # others' outcomes are in it
+
+    async def _store(self) -> None:
         async with self._storing:
-            if taken := self._queued:
-                self._queued = []
-                calls, self.calls = self.calls if self.stage in COUNTED else 0, 0
-                # Answers were paid for; they are not thrown away because the database is away just now.
-                save = partial(asyncio.to_thread, self.attempt.save, self.stage, taken, calls)
-                self._row = await waiting.patiently(save, self.tell)
-                self.over = self.over or not self.attempt.is_in(self._row, *GOING_ON)
+            taken, self._queued, self._next = self._queued, [], None
+            calls, self.calls = self.calls if self.stage in COUNTED else 0, 0
+            # Answers were paid for; they are not thrown away because the database is away just now.
+            save = partial(asyncio.to_thread, self.attempt.save, self.stage, taken, calls)
+            self._row = await waiting.patiently(save, self.tell)
+            self.over = self.over or not self.attempt.is_in(self._row, *GOING_ON)
 
     def used_up(self, under_way: int) -> bool:
         """Whether one call more would be too many."""
