@@ -63,7 +63,7 @@ def test_greedy_texts_their_ends_and_their_counts_are_those_of_the_local_engine(
         expected = generations(here, *TEXTS, model=MODEL, **decoding)
         found = generations(there, *TEXTS, model=MODEL, **decoding)
         for mine, theirs in zip(expected, found, strict=True):
-            assert theirs | {"finish_reason": ""} == mine | {"finish_reason": ""}
+            assert theirs | {"finish_reason": ""} == mine | {"finish_reason": "", "cached_prompt_tokens": None}
             # This server is not known to tell a stop string from an end token.
             assert theirs["finish_reason"] in (mine["finish_reason"], "stop_string" if "stop" in decoding else "")
         ends |= {one["finish_reason"] for one in found}
@@ -74,7 +74,7 @@ def test_messages_go_through_the_models_template_there(here: Process, there: Pro
     prompts = [{"id": "1", "messages": [{"role": "user", "content": "Name three."}]}]
     body = {"model": MODEL, "prompts": prompts, "decoding": {"max_new_tokens": 24}}
     expected, found = (service.post("/v1/generations", json=body).json()["generations"] for service in (here, there))
-    assert found == [one | {"prompt_sha256": None} for one in expected]  # the text is rendered there
+    assert found == [one | {"prompt_sha256": None, "cached_prompt_tokens": None} for one in expected]  # rendered there
 
 
 def test_what_it_does_not_take_is_refused_before_it_is_asked(there: Process) -> None:

@@ -1,34 +1,37 @@
 """The generator on transformers, in this process."""
 
 import asyncio
-import logging
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 import torch
 import transformers
 from plumbline_contracts import generator as contract
 from plumbline_contracts.common import Info
-from plumbline_contracts.generator import FinishReason, Generation, GenerationRequest, Prompt, sha256_of
+from plumbline_contracts.generator import Generation, GenerationRequest, Origin
 from plumbline_kit.errors import ProblemError
+from transformers import PreTrainedModel
 
 from . import __version__
-from .decoding import complete, written_text
-from .encoding import encode, fault, rendered
-from .failures import Refused, failed, refuse_what_it_cannot
+from .batch import Batch, Row
+from .continuation import Continuation, Work
+from .decoding import complete_plainly
+from .encoding import encode, fault
+from .failures import Refused, failed
 from .folders import ModelFolders
+from .forward import SharedForward
+from .prefixes import common_length
 from .settings import Settings
-from .stopping import cut
 from .weights import LoadedModel, Shelf
-
-log = logging.getLogger(__name__)
 
 
 class LocalGenerator:
     def __init__(self, folders: ModelFolders, config: Settings) -> None:
         self._folders, self._batch_size, self._dtype = folders, config.batch_size, config.dtype
-        self._shelf = Shelf(folders, room=config.loaded_models, dtype=config.dtype)
+        self._kv_cache_bytes = config.kv_cache_mb * 2**20
+        self._shelf = Shelf(folders, room=config.loaded_models, dtype=config.dtype, batch_of=self._batch_of)
         libraries = f"torch {torch.__version__}, {config.dtype} on {self._shelf.device}, plumbline {__version__}"
         self._version = f"{transformers.__version__} ({libraries})"
 
@@ -41,28 +44,55 @@ class LocalGenerator:
         return cls(folders or ModelFolders.open(config), config)
 
     async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
-        refuse_what_it_cannot(request, "the local engine", "tokens")
+        found = [one async for one in self.stream(request)]
+        done = {one.id: one for one in found if isinstance(one, Generation)}
+        [origin] = [one for one in found if isinstance(one, Origin)]
+        generations = [done[prompt.id] for prompt in request.prompts]
+        return contract.GenerationResponse(generations=generations, **origin.model_dump())
+
+    async def stream(self, request: GenerationRequest) -> AsyncIterator[Generation | Origin]:
+        """Each result as it is finished, then what wrote them. Closing it cancels what is not finished."""
         loaded = await self._shelf.take(request.model)
-        async with loaded.busy:
-            generations = await self._work(loaded, request)
-        return contract.GenerationResponse(
-            generations=generations,
-            model=request.model,
-            weights_sha256=loaded.sha256,
-            engine="transformers",
-            engine_version=self._version,
+        rows, refused = await asyncio.to_thread(prepared, loaded, request)
+        for one in refused:
+            yield one
+        results: asyncio.Queue[Generation] = asyncio.Queue()
+        work = Work(_handing_over(results))
+        if request.deadline_seconds is not None:
+            work.ends = time.monotonic() + request.deadline_seconds
+        try:
+            async with self._working(loaded, request, rows, work):
+                for _ in rows:
+                    yield await results.get()
+        finally:
+            work.cancelled.set()
+        yield Origin(
+            model=request.model, weights_sha256=loaded.sha256, engine="transformers", engine_version=self._version
         )
 
-    async def _work(self, loaded: LoadedModel, request: GenerationRequest) -> list[Generation]:
-        """Generate in a thread. A cancelled caller waits for the step under way, so that the model is free after it."""
-        cancelled = threading.Event()
-        work = asyncio.create_task(asyncio.to_thread(generate, loaded, request, self._batch_size, cancelled))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            cancelled.set()
-            await asyncio.wait([work])
-            raise
+    @asynccontextmanager
+    async def _working(
+        self, loaded: LoadedModel, request: GenerationRequest, rows: Sequence[Continuation], work: Work
+    ) -> AsyncIterator[None]:
+        """Results come while this is open. Leaving it early ends the work with the step under way."""
+        if loaded.batch is not None:
+            shared = await asyncio.to_thread(shared_tokens, loaded, request, rows)
+            loaded.batch.submit([Row(work, row, shared) for row in rows])
+            yield
+            return
+        async with loaded.busy:
+            running = asyncio.create_task(asyncio.to_thread(complete_plainly, loaded, rows, self._batch_size, work))
+            try:
+                yield
+            finally:
+                work.cancelled.set()
+                await asyncio.wait([running])
+
+    def _batch_of(self, model: PreTrainedModel) -> Batch | None:
+        forward = SharedForward.of(model)
+        if forward is None:
+            return None
+        return Batch(forward, most_rows=self._batch_size, most_bytes=self._kv_cache_bytes)
 
     async def models(self) -> contract.Models:
         return contract.Models(models=await asyncio.to_thread(self._shelf.available))
@@ -93,86 +123,42 @@ class LocalGenerator:
         )
 
 
-def generate(
-    loaded: LoadedModel, request: GenerationRequest, batch_size: int, cancelled: threading.Event
-) -> list[Generation]:
-    """Complete every prompt, those of similar length together; one Generation a prompt, in request order."""
-    done: dict[int, Generation] = {}
-    tokens: dict[int, list[int]] = {}
-    for position, prompt in enumerate(request.prompts):
+def prepared(loaded: LoadedModel, request: GenerationRequest) -> tuple[list[Continuation], list[Generation]]:
+    """The prompts that can be completed, and results for those that cannot."""
+    rows, refused = [], []
+    for prompt in request.prompts:
         try:
-            encoded = encode(loaded, request, prompt)
+            tokens = encode(loaded, request, prompt)
         except Refused as error:
-            done[position] = failed(prompt.id, 0, str(error))
+            refused.append(failed(prompt.id, 0, str(error)))
             continue
-        if (cause := fault(loaded, encoded, request.decoding.max_new_tokens)) is None:
-            tokens[position] = encoded
+        if (cause := fault(loaded, tokens, request.decoding.max_new_tokens)) is None:
+            rows.append(Continuation(loaded, request, prompt, tokens))
         else:
-            done[position] = failed(prompt.id, len(encoded), cause)
-    order = sorted(tokens, key=lambda position: len(tokens[position]), reverse=True)
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        asked = [request.prompts[position] for position in batch]
-        results = _batch(loaded, request, asked, [tokens[position] for position in batch], cancelled)
-        done.update(zip(batch, results, strict=True))
-    return [done[position] for position in range(len(request.prompts))]
+            refused.append(failed(prompt.id, len(tokens), cause))
+    return rows, refused
 
 
-def _batch(
-    loaded: LoadedModel,
-    request: GenerationRequest,
-    asked: list[Prompt],
-    prompts: list[list[int]],
-    cancelled: threading.Event,
-) -> Iterator[Generation]:
-    ids = [prompt.id for prompt in asked]
-    try:
-        none: list[list[int]] = [[] for _ in prompts]
-        written = none if cancelled.is_set() else complete(loaded, prompts, ids, request.decoding, cancelled)
-    except RuntimeError as error:  # torch's kind, out of memory among them
-        log.exception("a batch failed")
-        cause = f"{type(error).__name__}: {error}"
-        return (failed(id, len(prompt), cause) for id, prompt in zip(ids, prompts, strict=True))
-    return (
-        _generation(loaded, request, prompt, before, tokens, cancelled=cancelled.is_set())
-        for prompt, before, tokens in zip(asked, prompts, written, strict=True)
-    )
+def shared_tokens(loaded: LoadedModel, request: GenerationRequest, rows: Sequence[Continuation]) -> int:
+    """With how many tokens all these prompts begin the same, and the request's prefix where it has one.
+
+    A prefix and a text are tokenized as one, so the tokens around their border are those of the whole.
+    """
+    sequences = [row.before for row in rows]
+    if request.prefix:
+        sequences.append(list(loaded.tokenizer(request.prefix, verbose=False).input_ids))
+    return common_length(*sequences) if len(sequences) > 1 else 0
 
 
-def _generation(
-    loaded: LoadedModel,
-    request: GenerationRequest,
-    prompt: Prompt,
-    before: list[int],
-    tokens: list[int],
-    *,
-    cancelled: bool,
-) -> Generation:
-    # A model's settings may name further end tokens than its tokenizer; like the tokenizer's, they are no text.
-    written = tokens[:-1] if tokens and tokens[-1] in loaded.eos else tokens
-    raw_text = written_text(loaded.tokenizer, before, written)
-    text, stopped = cut(raw_text, request.decoding.stop)
-    if stopped:
-        reason = FinishReason.STOP_STRING
-    elif tokens and tokens[-1] in loaded.eos:
-        reason = FinishReason.EOS
-    else:
-        reason = FinishReason.CANCELLED if cancelled else FinishReason.LENGTH
-    return Generation(
-        id=prompt.id,
-        text=text,
-        raw_text=raw_text,
-        finish_reason=reason,
-        prompt_tokens=len(before),
-        completion_tokens=len(tokens),
-        cached_prompt_tokens=None,
-        prompt_sha256=None if prompt.tokens is not None else sha256_of(rendered(loaded, request, prompt)),
-        loop=None,
-        audited=False,
-        logprobs=None,
-        prompt_logprobs=None,
-        cause=None,
-    )
+def _handing_over(results: asyncio.Queue[Generation]) -> Callable[[Generation], None]:
+    """To the event loop that runs now, from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def hand_over(generation: Generation) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(results.put_nowait, generation)
+
+    return hand_over
 
 
 def _log_as_the_service_does() -> None:

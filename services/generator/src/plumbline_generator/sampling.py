@@ -45,3 +45,26 @@ def processors(decoding: Decoding, ids: list[str]) -> LogitsProcessorList:
         chain.append(TopPLogitsWarper(float(decoding.top_p)))
     chain.append(SeededDraw(decoding.seed, ids))
     return chain
+
+
+class Choice:
+    """How one row's next token is chosen where it is not simply the likeliest."""
+
+    def __init__(self, chain: LogitsProcessorList, before: list[int], room: int) -> None:
+        self._chain = chain
+        self._ids = torch.tensor([before + [0] * room])  # a penalty looks at all ids of the row
+        self._length = len(before)
+
+    @classmethod
+    def of(cls, decoding: Decoding, id: str, before: list[int]) -> "Choice | None":
+        """None where the likeliest token is taken."""
+        chain = processors(decoding, [id])
+        return cls(chain, before, decoding.max_new_tokens) if chain else None
+
+    def next(self, logits: torch.Tensor) -> int:
+        """The token after those so far, from its logits (vocabulary)."""
+        ids: torch.Tensor = self._ids[:, : self._length].to(logits.device)
+        token = int(self._chain(ids, logits[None].float()).argmax())  # type: ignore[arg-type]
+        self._ids[0, self._length] = token
+        self._length += 1
+        return token

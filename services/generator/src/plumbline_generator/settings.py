@@ -27,6 +27,9 @@ class Settings(ServiceSettings):
     hub: bool = Field(default=False, description="Download a model that is not in the folder.")
     threads: int | None = Field(default=None, ge=1, le=1024, description="Threads of torch; its own choice if not set.")
     batch_size: int = Field(default=32, ge=1, le=1024, description="Prompts completed side by side.")
+    kv_cache_mb: int = Field(
+        default=1024, ge=1, description="Keys and values of one model's prompts and prefixes; one prompt always fits."
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     loaded_models: int = Field(default=2, ge=1, le=64, description="Models kept in memory.")
     canned_file: FilePath | None = Field(default=None, description='JSONL of {"prompt": ..., "text": ...} for canned.')

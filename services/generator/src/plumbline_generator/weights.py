@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from plumbline_contracts.generator import Model
@@ -21,12 +22,16 @@ from transformers import (
 
 from .folders import ModelFolders, listed
 
+if TYPE_CHECKING:
+    from .batch import Batch
+
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to generate. `most_tokens` is null where the model tells no longest text."""
+    """A model ready to generate. `most_tokens` is null where the model tells no longest text, `batch` where its rows
+    cannot share a prefix."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -35,14 +40,22 @@ class LoadedModel:
     eos: frozenset[int]
     most_tokens: int | None
     vocabulary: int
+    batch: "Batch | None"
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Shelf:
     """At most `room` models in memory."""
 
-    def __init__(self, folders: ModelFolders, *, room: int, dtype: str) -> None:
-        self._folders, self._room, self._dtype = folders, room, getattr(torch, dtype)
+    def __init__(
+        self,
+        folders: ModelFolders,
+        *,
+        room: int,
+        dtype: str,
+        batch_of: "Callable[[PreTrainedModel], Batch | None]" = lambda _: None,
+    ) -> None:
+        self._folders, self._room, self._dtype, self._batch_of = folders, room, getattr(torch, dtype), batch_of
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._loaded: OrderedDict[Path, LoadedModel] = OrderedDict()
         self._lock = asyncio.Lock()
@@ -78,14 +91,16 @@ class Shelf:
         eos = _eos(model, tokenizer)
         # Decoding comes from the request alone, never from what a model's folder proposes.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        model = model.to(self.device).eval()
         return LoadedModel(
-            model=model.to(self.device).eval(),
+            model=model,
             tokenizer=tokenizer,
             sha256=self._folders.digests.of(folder),
             state=state,
             eos=eos,
             most_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", None),
             vocabulary=model.get_input_embeddings().weight.shape[0],
+            batch=self._batch_of(model),
         )
 
 

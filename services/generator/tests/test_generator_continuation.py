@@ -1,18 +1,17 @@
 """What was written, from tokens to text, with a tokenizer that drops a leading space."""
 
-import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
-import torch
-from plumbline_generator.decoding import Ends, written_text
+from plumbline_contracts.generator import GenerationRequest
+from plumbline_generator.continuation import Continuation, TextReader, written_text
 from plumbline_generator.folders import ModelFolders
 from plumbline_generator.stopping import cut
-from plumbline_generator.weights import LoadedModel, Shelf
+from plumbline_generator.weights import Shelf
 from plumbline_kit.folder_store import FolderStore
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 
 @pytest.fixture
@@ -34,18 +33,24 @@ def test_only_tokens_that_begin_end_or_fill_a_text_are_left_out(metaspace: PreTr
     assert written_text(metaspace, [3], [4, 2, 1]) == " dog<note>"
 
 
-def test_a_stop_string_may_end_within_a_character_of_several_tokens(tiny_model: Path) -> None:
+def test_a_stop_string_may_end_within_a_character_of_several_tokens(
+    tiny_model: Path, ask: Callable[..., GenerationRequest]
+) -> None:
     shelf = Shelf(ModelFolders(tiny_model.parent, FolderStore(tiny_model), download=False), room=1, dtype="float32")
     loaded = shelf._take("tiny")
     before, written = loaded.tokenizer("été: ").input_ids, loaded.tokenizer("oé—").input_ids
-    ends = Ends(cast(LoadedModel, loaded), 1, len(before), ["é—"], threading.Event())
-    done = [bool(ends(_ids(before + written[:number]), None)) for number in range(1, len(written) + 1)]
-    assert done == [False] * (len(written) - 1) + [True]
-    assert ends.lengths == [len(written)]
+    request = ask("été: ", stop=["é—"])
+    row = Continuation(loaded, request, request.prompts[0], before)
+    assert [row.push(token) for token in written] == [False] * (len(written) - 1) + [True]
+    assert row.generation().text == "o"
 
 
-def _ids(tokens: list[int]) -> Any:
-    return torch.tensor([tokens])
+def test_text_is_told_as_it_comes_but_characters_whole(tiny_model: Path, metaspace: PreTrainedTokenizerFast) -> None:
+    tiny = AutoTokenizer.from_pretrained(tiny_model)
+    reader = TextReader(tiny, tiny("Name: ").input_ids)
+    assert [reader.read(token) for token in tiny("oé—x").input_ids] == ["o", "", "é", "", "", "—", "x"]
+    reader = TextReader(metaspace, [0, 3])
+    assert [reader.read(token) for token in (4, 5, 2, 1, 3)] == [" dog", "s", "<note>", "", " the"]
 
 
 def test_the_stop_string_that_begins_first_cuts() -> None:

@@ -1,0 +1,148 @@
+"""What one prompt is continued with, token by token: where it ends, and what comes of it."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from plumbline_contracts.generator import (
+    FinishReason,
+    Generation,
+    GenerationRequest,
+    Prompt,
+    TokenLogprob,
+    sha256_of,
+)
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from .encoding import rendered
+from .failures import failed
+from .logprobs import piece, token_logprobs
+from .loops import LoopSearch, audited
+from .stopping import cut
+from .weights import LoadedModel
+
+
+@dataclass
+class Work:
+    """What belongs together: `done` gets each result, in another thread; `ends` is a time of the monotonic clock."""
+
+    done: Callable[[Generation], None]
+    ends: float = float("inf")
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def over(self) -> bool:
+        return self.cancelled.is_set() or time.monotonic() > self.ends
+
+
+class Continuation:
+    """`before` are the prompt's tokens, `tokens` those written: the end token, and those of a stop string, included."""
+
+    def __init__(self, loaded: LoadedModel, request: GenerationRequest, prompt: Prompt, before: list[int]) -> None:
+        self.request, self.prompt, self.before = request, prompt, before
+        self.tokens: list[int] = []
+        self.cached: int | None = None
+        self.reason: FinishReason | None = None
+        self.logprobs: list[TokenLogprob] | None = None if request.logprobs is None else []
+        self.prompt_logprobs: list[TokenLogprob] | None = [] if request.prompt_logprobs else None
+        self._loaded, self._stop = loaded, request.decoding.stop
+        # Every token writes at least one byte, so a stop string that has just been completed lies in these.
+        self._window = max((len(string.encode()) for string in self._stop), default=0)
+        text = None if prompt.tokens is not None else rendered(loaded, request, prompt)
+        self._sha256 = None if text is None else sha256_of(text)
+        rule = request.decoding.stop_loops
+        self._search = None if rule is None else LoopSearch(rule)
+        self.audited = rule is not None and audited(repr(before) if text is None else text, rule.audit_share)
+        self._reader = TextReader(loaded.tokenizer, before)
+
+    def push(self, token: int) -> bool:
+        """Write one token more; whether that was the last."""
+        self.tokens.append(token)
+        if token in self._loaded.eos:
+            self.reason = FinishReason.EOS
+        elif self._stop and self._stopped():
+            self.reason = FinishReason.STOP_STRING
+        elif self._search is not None and self._search.read(self._reader.read(token)) and not self.audited:
+            self.reason = FinishReason.LOOP
+        elif len(self.tokens) == self.request.decoding.max_new_tokens:
+            self.reason = FinishReason.LENGTH
+        return self.reason is not None
+
+    def note(self, logits: Tensor, tokens: list[int]) -> None:
+        """Log-probabilities of these tokens, written next, where they are asked for."""
+        if self.logprobs is not None and self.request.logprobs is not None:
+            self.logprobs += token_logprobs(self._loaded.tokenizer, logits, tokens, self.request.logprobs)
+
+    def note_prompt(self, logits: Tensor, tokens: list[int]) -> None:
+        """The same of tokens of the prompt, from its second on."""
+        if self.prompt_logprobs is not None and self.request.logprobs is not None:
+            if not self.prompt_logprobs:
+                first = piece(self._loaded.tokenizer, self.before[0])
+                self.prompt_logprobs.append(TokenLogprob(token=first, logprob=None, alternatives=[]))
+            self.prompt_logprobs += token_logprobs(self._loaded.tokenizer, logits, tokens, self.request.logprobs)
+
+    def generation(self) -> Generation:
+        """The result; what has not ended by itself was cancelled."""
+        # A model's settings may name further end tokens than its tokenizer; like the tokenizer's, they are no text.
+        ended = self.tokens and self.tokens[-1] in self._loaded.eos
+        raw_text = written_text(self._loaded.tokenizer, self.before, self.tokens[:-1] if ended else self.tokens)
+        text, stopped = cut(raw_text, self._stop)
+        found = None if self._search is None else self._search.found
+        saved = self.request.decoding.max_new_tokens - len(self.tokens) if self.reason == FinishReason.LOOP else 0
+        return Generation(
+            id=self.prompt.id,
+            text=text,
+            raw_text=raw_text,
+            finish_reason=FinishReason.STOP_STRING if stopped else self.reason or FinishReason.CANCELLED,
+            prompt_tokens=len(self.before),
+            completion_tokens=len(self.tokens),
+            cached_prompt_tokens=self.cached,
+            prompt_sha256=self._sha256,
+            loop=None if found is None else found.record(saved),
+            audited=self.audited,
+            logprobs=self.logprobs,
+            prompt_logprobs=self.prompt_logprobs,
+            cause=None,
+        )
+
+    def failure(self, cause: str) -> Generation:
+        return failed(self.prompt.id, len(self.before), cause)
+
+    def _stopped(self) -> bool:
+        context = (self.before[-1:] + self.tokens)[-self._window - 1 :]
+        text = written_text(self._loaded.tokenizer, context[:1], context[1:])
+        return any(string in text for string in self._stop)
+
+
+class TextReader:
+    """The text of tokens as they come; a character of several tokens comes with the last of them."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, before: list[int]) -> None:
+        self._tokenizer, self._context, self._held = tokenizer, before[-8:], list[int]()
+
+    def read(self, token: int) -> str:
+        """What is certain to have been written by now and was not told yet."""
+        self._held.append(token)
+        text = written_text(self._tokenizer, self._context, self._held)
+        if text.endswith("�") and len(self._held) < 8:
+            return ""
+        self._context, self._held = (self._context + self._held)[-8:], []
+        return text
+
+
+def written_text(tokenizer: PreTrainedTokenizerBase, before: list[int], tokens: list[int]) -> str:
+    """What `tokens` add to a text that ends with `before`: decoded alone, some tokenizers drop a leading space.
+
+    Of the special tokens only those that begin, end and fill a text are left out.
+    """
+    unwritten = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    tokens = [token for token in tokens if token not in unwritten]
+    context, whole = _decode(tokenizer, before), _decode(tokenizer, before + tokens)
+    # A byte of an unfinished character may change what stood before; then there is no leading space to lose.
+    return whole[len(context) :] if whole.startswith(context) else _decode(tokenizer, tokens)
+
+
+def _decode(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
