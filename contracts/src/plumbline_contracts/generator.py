@@ -111,6 +111,8 @@ class GenerationRequest(Request):
     def _consistent(self) -> Self:
         if self.prefix_sha256 not in (None, sha256_of(self.prefix)):
             raise ValueError(f"prefix_sha256 is not the digest of prefix, which is {sha256_of(self.prefix)}")
+        if len({prompt.id for prompt in self.prompts}) < len(self.prompts):
+            raise ValueError("two prompts have the same id; results are told apart by it")
         if self.prompt_logprobs and self.logprobs is None:
             raise ValueError("prompt_logprobs goes with logprobs: say how many alternatives, 0 for none")
         return self

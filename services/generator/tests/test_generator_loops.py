@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from plumbline_contracts.generator import Generation, GenerationRequest, StopLoops
+from plumbline_contracts.generator import Generation, GenerationRequest
 from plumbline_contracts.periodicity import LoopRule, loop_of
 from plumbline_generator.local import LocalGenerator
-from plumbline_generator.loops import LoopSearch, audited
+from plumbline_generator.loops import audited
 from transformers import AutoModelForCausalLM
 
 from .test_generator_batch import engine
@@ -69,13 +69,3 @@ def test_the_audit_is_chosen_by_the_texts_and_about_its_share() -> None:
     assert 140 < sum(chosen) < 260
     assert chosen[:100] == [audited(f"prompt {number}", 0.05) for number in range(100)]
     assert not audited("a", 0) and audited("a", 1)
-
-
-def test_layout_is_no_loop_and_the_first_loop_stays_what_was_found() -> None:
-    layout = LoopSearch(StopLoops(min_repeats=3, min_characters=60))
-    assert not layout.read("A ruler: " + "-=" * 100)
-    search = LoopSearch(StopLoops(min_repeats=3, min_characters=60))
-    assert not search.read("Once upon a time. " + "la la " * 9)
-    assert search.read("la la " * 4) and search.read("and then something else")
-    assert search.found is not None
-    assert (search.found.onset, search.found.period, search.found.met_at) == (17, 3, 77)
