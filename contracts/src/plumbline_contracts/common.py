@@ -144,6 +144,13 @@ def sent(data: BaseModel, id: str) -> Any:
     return ServerSentEvent(data=data, id=id)
 
 
+def _describe(request: HttpRequest) -> Callable[[Exception], Problem]:
+    return cast(Callable[[Exception], Problem], request.state.describe)
+
+
+# What an error is in an answer that has begun (see `plumbline_kit.app`).
+Describe = Annotated[Callable[[Exception], Problem], Depends(_describe)]
+
 T = TypeVar("T")
 
 

@@ -1,13 +1,26 @@
 """The generator contract: complete finished prompts that may share a prefix, or chat messages."""
 
 import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from enum import StrEnum
 from typing import Annotated, Literal, Protocol, Self
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import ConfigDict, Field, model_validator
 
-from .common import REPEATABLE, ItemId, Request, Response, Sha256, Text, implementation_of, problems
+from .common import (
+    REPEATABLE,
+    Describe,
+    ItemId,
+    Problem,
+    Request,
+    Response,
+    Sha256,
+    Text,
+    implementation_of,
+    problems,
+)
 
 NAME = "generator"
 VERSION = "1.2.0"
@@ -115,6 +128,8 @@ class GenerationRequest(Request):
             raise ValueError("two prompts have the same id; results are told apart by it")
         if self.prompt_logprobs and self.logprobs is None:
             raise ValueError("prompt_logprobs goes with logprobs: say how many alternatives, 0 for none")
+        if len({prompt.id for prompt in self.prompts}) < len(self.prompts):
+            raise ValueError("two prompts have the same id; results are told apart by them")
         return self
 
 
@@ -188,6 +203,14 @@ class GenerationResponse(Origin):
     generations: list[Generation] = Field(description="One per prompt, in request order.")
 
 
+class GenerationEvent(Response):
+    """A line of a stream: exactly one of them. After an `origin` or a `problem` there is none."""
+
+    generation: Generation | None
+    origin: Origin | None
+    problem: Problem | None
+
+
 class Model(Response):
     name: str
     loaded: bool
@@ -209,8 +232,23 @@ class ModelIdentity(Origin):
 
 
 class Generator(Protocol):
+    def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | Origin]:
+        """Every prompt's Generation as soon as it is finished, in any order, and last the Origin; closing it ends the
+        work. Raises `unknown-model` and what else is wrong with the request before anything is written."""
+
     async def generate(self, request: GenerationRequest) -> GenerationResponse:
-        """Complete every prompt, or raise the problem `unknown-model`."""
+        """Complete every prompt; made from `stream` for whoever inherits from this protocol."""
+        written = dict[str, Generation]()
+        origin: Origin | None = None
+        async with aclosing(self.stream(request)) as events:
+            async for event in events:
+                if isinstance(event, Generation):
+                    written[event.id] = event
+                else:
+                    origin = event
+        assert origin is not None, "a stream ends with its origin"
+        generations = [written[prompt.id] for prompt in request.prompts]
+        return GenerationResponse(generations=generations, **origin.model_dump())
 
     async def models(self) -> Models: ...
 
@@ -226,6 +264,44 @@ router = APIRouter(prefix="/v1", tags=[NAME])
 async def generate(request: GenerationRequest, generator: Implementation) -> GenerationResponse:
     """Complete a batch of prompts. A prompt that fails does not fail the batch."""
     return await generator.generate(request)
+
+
+async def _begun(
+    request: GenerationRequest, generator: Implementation, describe: Describe
+) -> AsyncIterator[AsyncIterator[GenerationEvent]]:
+    """The events from the first one on: as a dependency, so that a problem before it is no stream that breaks."""
+    async with aclosing(generator.stream(request)) as results:
+        first = await anext(results)
+        yield _events(first, results, describe)
+
+
+async def _events(
+    first: Generation | Origin, results: AsyncIterator[Generation | Origin], describe: Describe
+) -> AsyncIterator[GenerationEvent]:
+    yield _event(first)
+    try:
+        async for result in results:
+            yield _event(result)
+    except Exception as error:  # the answer has begun, so that only an event can tell
+        yield GenerationEvent(generation=None, origin=None, problem=describe(error))
+
+
+def _event(result: Generation | Origin) -> GenerationEvent:
+    written = isinstance(result, Generation)
+    return GenerationEvent(generation=result if written else None, origin=None if written else result, problem=None)
+
+
+@router.post("/generations/stream", operation_id="stream_generations", responses=problems())
+async def stream(
+    events: Annotated[AsyncIterator[GenerationEvent], Depends(_begun)],
+) -> AsyncIterator[GenerationEvent]:
+    """Complete a batch of prompts; JSON Lines: each generation when it is finished, in any order, then the origin.
+
+    A problem before the first of them is an answer of its own, a later one the last line. A caller that closes the
+    connection ends the work.
+    """
+    async for event in events:
+        yield event
 
 
 @router.get("/models", operation_id="list_models", responses=problems())

@@ -16,13 +16,16 @@ from plumbline_kit import app, settings
 from plumbline_kit.errors import ProblemError
 
 router = APIRouter()
-ASKED, CLOSED, BROKEN = Path("asked"), Path("closed"), Path("broken")
+ASKED, ENDED, CLOSED, BROKEN = Path("asked"), Path("ended"), Path("closed"), Path("broken")
 
 
 @router.get("/waits")
 async def waits(seconds: float) -> float:
     ASKED.touch()
-    await asyncio.sleep(seconds)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        ENDED.touch()
     return seconds
 
 
@@ -37,9 +40,12 @@ def works(seconds: float) -> float:
 async def streams() -> StreamingResponse:
     async def lines() -> AsyncIterator[bytes]:
         ASKED.touch()
-        while True:
-            yield b"line\n"
-            await asyncio.sleep(0.1)
+        try:
+            while True:
+                yield b"line\n"
+                await asyncio.sleep(0.1)
+        finally:
+            ENDED.touch()
 
     return StreamingResponse(lines())
 

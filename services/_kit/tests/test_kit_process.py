@@ -91,6 +91,21 @@ def test_what_takes_longer_is_given_up_and_the_process_ends(slow: Slow, path: st
         assert answer.headers["retry-after"] == "1"
 
 
+@pytest.mark.parametrize("path", ["/waits?seconds=600", "/streams"])
+def test_the_work_for_a_caller_that_was_killed_ends(slow: Slow, path: str) -> None:
+    slow.start(grace_seconds=1)
+    script = "import sys, httpx; httpx.get(sys.argv[1], timeout=600, trust_env=False)"
+    caller = subprocess.Popen([sys.executable, "-c", script, slow.url + path])
+    wait_for((slow.folder / "asked").exists, 60, "the request to be under way")
+    assert not (slow.folder / "ended").exists()
+    caller.kill()
+    caller.wait()
+    wait_for((slow.folder / "ended").exists, 60, "the work to end")
+    told = "499" if "waits" in path else "200"  # an answer that has begun has a status
+    route = path.partition("?")[0]
+    wait_for(lambda: f'route="{route}",status="{told}"' in slow.get("/metrics").text, 60, "the request to be counted")
+
+
 def test_an_idle_service_ends_at_once(slow: Slow) -> None:
     slow.start(grace_seconds=30)
     with httpx.Client(trust_env=False) as client:  # which keeps its connection open

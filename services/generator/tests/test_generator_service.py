@@ -1,13 +1,23 @@
 """The service as a process, spoken to over HTTP."""
 
+import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
-from plumbline_contracts.generator import GenerationRequest, GenerationResponse
+from plumbline_contracts.generator import GenerationEvent, GenerationRequest, GenerationResponse
 from plumbline_kit.artifacts import digest
+from plumbline_kit.client import ServiceClient
+from plumbline_kit.errors import ProblemError
+
+from tests.stack import wait_for
+
+from .conftest import Process
 
 Ask = Callable[..., GenerationRequest]
 Serve = Callable[..., httpx.Client]
@@ -54,6 +64,55 @@ def test_problems_are_told(ask: Ask, client: httpx.Client) -> None:
     assert (unknown.status_code, unknown.json()["type"]) == (422, "urn:plumbline:problem:unknown-model")
     outside = client.post("/v1/generations", json={"model": "../tiny", "prompts": [], "decoding": {}})
     assert (outside.status_code, outside.json()["type"]) == (422, "urn:plumbline:problem:invalid-request")
+
+
+def streamed(client: httpx.Client, request: GenerationRequest) -> list[GenerationEvent]:
+    async def read() -> list[GenerationEvent]:
+        async with ServiceClient(str(client.base_url)) as service:
+            return [event async for event in service.lines("/v1/generations/stream", request, GenerationEvent)]
+
+    return asyncio.run(read())
+
+
+def test_a_stream_tells_each_result_once_and_then_its_origin(ask: Ask, client: httpx.Client) -> None:
+    request = ask("a", "bb", "", "ccc")
+    whole = GenerationResponse.model_validate_json(post(client, request).content)
+    *events, last = streamed(client, request)
+    found = {event.generation.id: event.generation for event in events if event.generation is not None}
+    assert len(events) == len(found) == 4
+    told = whole.model_dump()
+    for prompt, theirs in zip(request.prompts, told["generations"], strict=True):
+        mine = found[prompt.id].model_dump()
+        assert mine | {"cached_prompt_tokens": None} == theirs | {"cached_prompt_tokens": None}
+    assert last.origin is not None and told == last.origin.model_dump() | {"generations": told["generations"]}
+    with pytest.raises(ProblemError, match="nope"):
+        streamed(client, ask("a", model="nope"))
+
+
+def seconds_used(process: subprocess.Popen[bytes]) -> float:
+    """Of processor time."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_caller_that_is_killed_leaves_no_work_behind(tiny_model: Path, ask: Ask, serve: Serve) -> None:
+    client = serve(MODELS_DIR=tiny_model.parent, THREADS=1, BATCH_SIZE=4)
+    assert isinstance(client, Process)
+    post(client, ask("warm")).raise_for_status()
+    threads = Path(f"/proc/{client.process.pid}/task")
+    before, used = len(list(threads.iterdir())), seconds_used(client.process)
+    script = "import sys, json, httpx; httpx.post(sys.argv[1], json=json.load(sys.stdin), timeout=600, trust_env=False)"
+    command = [sys.executable, "-c", script, str(client.base_url.join("/v1/generations"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as caller:
+        assert caller.stdin is not None
+        caller.stdin.write(ask(*"abcdefghijklmnopqrstuvwxyz" * 8, max_new_tokens=240).model_dump_json().encode())
+        caller.stdin.close()
+        wait_for(lambda: seconds_used(client.process) > used + 0.3, 60, "the engine to be at work")
+        caller.kill()
+    ended = 'plumbline_requests_total{method="POST",route="/v1/generations",status="499"} 1.0'
+    wait_for(lambda: ended in client.get("/metrics").text, 60, "the work to end")  # after the step under way
+    post(client, ask("next")).raise_for_status()
+    wait_for(lambda: len(list(threads.iterdir())) <= before, 60, "as few threads as before")
 
 
 def test_the_canned_engine_needs_no_model(ask: Ask, serve: Serve) -> None:

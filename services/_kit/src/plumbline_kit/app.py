@@ -33,7 +33,7 @@ def create_app(contract: ModuleType, load: Load, settings: ServiceSettings) -> F
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with load() as implementation:
             log.info("ready", extra={"implementation": implementation.info().implementation})
-            yield {"implementation": implementation}
+            yield {"implementation": implementation, "describe": errors.describe}
 
     app = FastAPI(title=f"Plumbline {contract.NAME}", version=contract.VERSION, lifespan=lifespan)
     app.include_router(contract.router)

@@ -1,6 +1,6 @@
 """Call another service: timeouts, bounded retries that honour Retry-After, problems as exceptions."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -131,6 +131,19 @@ class ServiceClient:
                 async for sent in source.aiter_sse():
                     if sent.data:  # httpx-sse takes a keep-alive after an event with an id for an event
                         yield event.model_validate_json(sent.data)
+        except httpx.HTTPError as error:
+            raise _failed(self.url, error) from error
+
+    async def lines(self, path: str, body: BaseModel, line: type[Body]) -> AsyncGenerator[Body]:
+        """Send `body`, read the answer's JSON Lines as they come; closing the iterator ends the work there."""
+        content = body.model_dump_json(exclude_defaults=True).encode()
+        try:
+            async with self._http.stream("POST", path, content=content, headers=_headers()) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise problem_of(response)
+                async for sent in response.aiter_lines():
+                    yield line.model_validate_json(sent)
         except httpx.HTTPError as error:
             raise _failed(self.url, error) from error
 

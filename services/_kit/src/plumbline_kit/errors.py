@@ -1,5 +1,6 @@
 """Every error leaves a service as one `application/problem+json` body (RFC 9457)."""
 
+import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from .logs import request_id
 
+log = logging.getLogger(__name__)
 PREFIX = "urn:plumbline:problem:"
 _KINDS = {413: "too-large", 422: "invalid-request"}
 
@@ -35,8 +37,12 @@ class ProblemError(Exception):
         return " ".join([self.detail, *(f"[{error.place}: {error.message}]" for error in self.errors)])
 
 
-def respond(error: ProblemError) -> JSONResponse:
-    body = Problem(
+def describe(error: Exception) -> Problem:
+    """The body that tells this error. One that is not on purpose is logged, and told without its cause."""
+    if not isinstance(error, ProblemError):
+        log.error("unexpected error", exc_info=error)
+        error = ProblemError(500, "internal", "The service failed; its log has the cause under this request id.")
+    return Problem(
         type=PREFIX + error.kind,
         title=HTTPStatus(error.status).phrase,
         status=error.status,
@@ -44,8 +50,12 @@ def respond(error: ProblemError) -> JSONResponse:
         instance=request_id.get(),
         errors=error.errors,
     )
-    headers = {} if error.retry_after is None else {"Retry-After": str(max(1, round(error.retry_after)))}
-    return JSONResponse(body.model_dump(), error.status, headers, media_type="application/problem+json")
+
+
+def respond(error: Exception) -> JSONResponse:
+    body, retry_after = describe(error), getattr(error, "retry_after", None)
+    headers = {} if retry_after is None else {"Retry-After": str(max(1, round(retry_after)))}
+    return JSONResponse(body.model_dump(), body.status, headers, media_type="application/problem+json")
 
 
 async def _on_problem(_: Request, error: Exception) -> JSONResponse:

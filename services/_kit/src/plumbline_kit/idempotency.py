@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .declared import Declared
+from .disconnects import while_connected
 from .errors import ProblemError, respond, respond_http
 
 _BYTES = 64 * 2**20
@@ -29,7 +30,8 @@ class Idempotency:
     """Remember the successful answers of `repeatable` operations by their keys, in this process, and replay them.
 
     The oldest are forgotten when they exceed 64 MiB. What failed is not remembered: repeating it is what the caller
-    wants. The work goes on when its caller has gone, so that a repetition gets what the first request paid for.
+    wants. The work goes on when its caller has gone, so that a repetition gets what the first request paid for; without
+    a key nobody could get it, so it ends.
     """
 
     def __init__(self, app: ASGIApp, repeatable: Declared) -> None:
@@ -40,7 +42,7 @@ class Idempotency:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope).get("idempotency-key", "").strip('"') if scope in self.repeatable else ""
         if not given:
-            await self.app(scope, receive, send)
+            await while_connected(self.app, scope, receive, send)
             return
         try:
             body = await _read(receive)

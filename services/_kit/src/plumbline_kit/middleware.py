@@ -23,8 +23,8 @@ _SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.005, 0.05, 0.25, 1, 5, 30, 120, 600),
 )
-_CRASHED = "The service failed; its log has the cause under this request id."
 _ENDS = "The service is shutting down and could not finish this request; send it again."
+_GONE = 499  # as nginx has it: the caller closed the connection before there was an answer
 _OPEN = {"/livez", "/readyz", "/metrics"}
 
 
@@ -56,16 +56,16 @@ class Observe:
             if status:
                 raise
             await respond(ProblemError(503, "shutting-down", _ENDS, retry_after=1))(scope, receive, send_with_id)
-        except Exception:
+        except Exception as error:
             # Here and not in an exception handler, which would run outside and without the request's id.
-            log.exception("unexpected error")
+            response = respond(error)
             if status:
                 raise
-            await respond(ProblemError(500, "internal", _CRASHED))(scope, receive, send_with_id)
+            await response(scope, receive, send_with_id)
         finally:
             # The template of the route, never the path: ids make bad labels.
             route = getattr(scope.get("route"), "path", "unmatched")
-            seconds = time.perf_counter() - started
+            seconds, status = time.perf_counter() - started, status or _GONE
             _REQUESTS.labels(scope["method"], route, status).inc()
             _SECONDS.labels(scope["method"], route).observe(seconds)
             level = logging.DEBUG if route in _OPEN else logging.INFO

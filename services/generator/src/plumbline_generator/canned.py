@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -17,7 +17,7 @@ from .loops import LoopSearch, audited
 from .stopping import cut
 
 
-class CannedGenerator:
+class CannedGenerator(contract.Generator):
     """Accepts any model name. A token is a word with the space before it."""
 
     def __init__(self, answers: Mapping[str, str] | None) -> None:
@@ -33,16 +33,12 @@ class CannedGenerator:
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         return cls({line["prompt"]: line["text"] for line in lines})
 
-    async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | contract.Origin]:
         # It answers at once, so before any deadline.
         refuse_what_it_cannot(request, "the canned generator", "deadline_seconds", "stop_loops")
-        return contract.GenerationResponse(
-            generations=[self._generation(prompt, request) for prompt in request.prompts],
-            model=request.model,
-            weights_sha256=None,
-            engine="canned",
-            engine_version=__version__,
-        )
+        for prompt in request.prompts:
+            yield self._generation(prompt, request)
+        yield contract.Origin(model=request.model, weights_sha256=None, engine="canned", engine_version=__version__)
 
     def _generation(self, prompt: Prompt, request: GenerationRequest) -> Generation:
         asked = prompt.text if prompt.text is not None else prompt.messages[-1].content if prompt.messages else ""

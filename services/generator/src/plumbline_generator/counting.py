@@ -1,5 +1,7 @@
 """Tokens in /metrics: of prompts, which of them were computed, of completions, and saved with loops."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol
 
 from plumbline_contracts import generator as contract
@@ -20,17 +22,18 @@ class _Implementation(contract.Generator, Service, Protocol):
     """What an engine is."""
 
 
-class Counted:
+class Counted(contract.Generator):
     """An engine of which everything that it completes is counted."""
 
     def __init__(self, engine: _Implementation) -> None:
         self._engine = engine
 
-    async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
-        answer = await self._engine.generate(request)
-        for one in answer.generations:
-            count(one)
-        return answer
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | contract.Origin]:
+        async with aclosing(self._engine.stream(request)) as results:
+            async for result in results:
+                if isinstance(result, Generation):
+                    count(result)
+                yield result
 
     async def models(self) -> contract.Models:
         return await self._engine.models()

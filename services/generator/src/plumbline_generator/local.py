@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from .settings import Settings
 from .weights import LoadedModel, Shelf
 
 
-class LocalGenerator:
+class LocalGenerator(contract.Generator):
     def __init__(self, folders: ModelFolders, config: Settings) -> None:
         self._folders, self._batch_size, self._dtype = folders, config.batch_size, config.dtype
         self._kv_cache_bytes = config.kv_cache_mb * 2**20
@@ -43,14 +43,7 @@ class LocalGenerator:
         _log_as_the_service_does()
         return cls(folders or ModelFolders.open(config), config)
 
-    async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
-        found = [one async for one in self.stream(request)]
-        done = {one.id: one for one in found if isinstance(one, Generation)}
-        [origin] = [one for one in found if isinstance(one, Origin)]
-        generations = [done[prompt.id] for prompt in request.prompts]
-        return contract.GenerationResponse(generations=generations, **origin.model_dump())
-
-    async def stream(self, request: GenerationRequest) -> AsyncIterator[Generation | Origin]:
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | Origin]:
         """Each result as it is finished, then what wrote them. Closing it cancels what is not finished."""
         loaded = await self._shelf.take(request.model)
         rows, refused = await asyncio.to_thread(prepared, loaded, request)

@@ -1,6 +1,7 @@
 """Models behind an OpenAI-compatible inference server: vLLM, SGLang, llama.cpp, TGI, or another."""
 
-import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from openai.types import Completion
@@ -21,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from .completions import Completions
 from .dialects import Dialect, dialect_of
 from .failures import PREFIX_WITH_MESSAGES, Refused, failed, refuse_what_it_cannot
+from .finishing import as_finished
 from .settings import Settings
 from .stopping import cut
 
@@ -43,24 +45,25 @@ class OpenAIServer:
         """
         return {model.id: dialect_of(model) for model in await self._completions.models() if _nameable(model.id)}
 
-    async def generate(self, request: GenerationRequest, dialect: Dialect) -> contract.GenerationResponse:
+    async def stream(
+        self, request: GenerationRequest, dialect: Dialect
+    ) -> AsyncGenerator[Generation | contract.Origin]:
         """Complete every prompt. An outage that one of them meets ends the others: the request is to be repeated."""
         refuse_what_it_cannot(request, f"the inference server ({dialect.name or 'unknown'})")
         about = await self._completions.about(dialect.about)
         if (fault := dialect.refusal(request.decoding, about)) is not None:
             raise ProblemError(422, "unsupported-decoding", fault)
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._generation(request, one, dialect)) for one in request.prompts]
-        except ExceptionGroup as problems:
-            raise problems.exceptions[0] from problems
-        fingerprints = [fingerprint for _, fingerprint in (task.result() for task in tasks) if fingerprint]
-        return contract.GenerationResponse(
-            generations=[task.result()[0] for task in tasks],
+        build = None
+        asked = as_finished(self._generation(request, prompt, dialect) for prompt in request.prompts)
+        async with aclosing(asked):
+            async for generation, fingerprint in asked:
+                build = build or fingerprint
+                yield generation
+        yield contract.Origin(
             model=request.model,
             weights_sha256=None,
             engine=f"openai:{dialect.name or 'unknown'}",
-            engine_version=str(about.get("version") or next(iter(fingerprints), "unknown")),
+            engine_version=str(about.get("version") or build or "unknown"),
         )
 
     async def identity(self, model: str, dialect: Dialect) -> contract.ModelIdentity:

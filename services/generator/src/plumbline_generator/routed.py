@@ -1,11 +1,12 @@
 """Models of an inference server are asked there; all others run on the engine in this process, loaded when needed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from plumbline_contracts import generator as contract
 from plumbline_contracts.common import Info
-from plumbline_contracts.generator import GenerationRequest
+from plumbline_contracts.generator import Generation, GenerationRequest
 from plumbline_kit.artifacts import SCHEME
 from plumbline_kit.errors import ProblemError
 
@@ -17,7 +18,7 @@ from .openai import OpenAIServer
 _MENDED_BY_PEOPLE_S = 30
 
 
-class RoutedGenerator:
+class RoutedGenerator(contract.Generator):
     """`load_local` is called once, when a model that the server does not have is first asked for: torch is large.
 
     A model that the server once listed is never run here: an experiment must not change its engine in the middle.
@@ -31,11 +32,15 @@ class RoutedGenerator:
         self._local: contract.Generator | None = None
         self._loading = asyncio.Lock()
 
-    async def generate(self, request: GenerationRequest) -> contract.GenerationResponse:
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | contract.Origin]:
         served = await self._who_has(request.model)
         if request.model in served:
-            return await self._server.generate(request, served[request.model])
-        return await (await self._engine(request.model, list(served))).generate(request)
+            results = self._server.stream(request, served[request.model])
+        else:
+            results = (await self._engine(request.model, list(served))).stream(request)
+        async with aclosing(results):
+            async for result in results:
+                yield result
 
     async def identity(self, model: str) -> contract.ModelIdentity:
         served = await self._who_has(model)

@@ -1,5 +1,6 @@
 """What no schema can say about a generator. All requests are greedy and short."""
 
+import json
 from typing import Any
 
 import pytest
@@ -24,6 +25,11 @@ def request(model: str, **decoding: Any) -> dict[str, Any]:
     return {"model": model, "prefix": "", "prompts": prompts, "decoding": {"max_new_tokens": 16, **decoding}}
 
 
+def result(generation: dict[str, Any]) -> dict[str, Any]:
+    """Without what depends on the requests before it."""
+    return {name: value for name, value in generation.items() if name != "cached_prompt_tokens"}
+
+
 def test_ids_are_echoed_in_request_order(client: Any, model: str) -> None:
     """One generation per prompt, under its id, in the order of the request, by the model asked for."""
     answer = client.ok("POST", "/v1/generations", request(model))
@@ -34,7 +40,28 @@ def test_ids_are_echoed_in_request_order(client: Any, model: str) -> None:
 def test_the_same_greedy_request_has_the_same_answer(client: Any, model: str) -> None:
     """Greedy decoding is repeatable: the same request, the same texts."""
     first, second = (client.ok("POST", "/v1/generations", request(model)) for _ in range(2))
-    assert first["generations"] == second["generations"]
+    assert list(map(result, first["generations"])) == list(map(result, second["generations"]))
+
+
+def test_a_stream_tells_the_same_as_the_whole_answer(client: Any, model: str) -> None:
+    """JSON Lines: every generation once, in any order, as `/v1/generations` has it; the origin is the last line."""
+    whole = client.ok("POST", "/v1/generations", request(model))
+    answer = client.post("/v1/generations/stream", json=request(model))
+    assert answer.is_success, answer.text
+    *events, last = map(json.loads, answer.text.splitlines())
+    assert all(event["origin"] is None and event["problem"] is None for event in events), events
+    streamed = sorted((event["generation"] for event in events), key=lambda one: list(PROMPTS).index(one["id"]))
+    assert list(map(result, streamed)) == list(map(result, whole["generations"]))
+    assert last["origin"] == {name: value for name, value in whole.items() if name != "generations"}
+    assert last["generation"] is None and last["problem"] is None
+
+
+def test_a_stream_of_an_unknown_model_is_a_problem(client: Any) -> None:
+    """What is wrong with the request as a whole is an answer of its own, not a stream that breaks."""
+    if client.ok("GET", "/info")["model"] is None:
+        pytest.skip("its /info says that no model is involved, so every name is as good")
+    problem = client.problem(422, "POST", "/v1/generations/stream", request("no-such-model"))
+    assert problem["type"].endswith("unknown-model")
 
 
 def test_an_identity_is_that_of_who_answers(client: Any, model: str) -> None:
