@@ -94,6 +94,9 @@ def ask(stack: Stack, service: str, method: str, route: str, operation: Json, kn
     kind = response.headers["content-type"].partition(";")[0]
     if kind == "application/json":
         return example | {"response": shortened(response.json())}
+    if kind == "application/jsonl":
+        lines = text.splitlines(keepends=True)
+        return example | {"response": lines[0] + lines[-1]}
     return example | {"response": text.split("\n\n")[0] + "\n\n" if kind == "text/event-stream" else text[:200]}
 
 

@@ -95,24 +95,28 @@ def seconds_used(process: subprocess.Popen[bytes]) -> float:
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_a_caller_that_is_killed_leaves_no_work_behind(tiny_model: Path, ask: Ask, serve: Serve) -> None:
+def test_callers_that_are_killed_leave_no_work_behind(tiny_model: Path, ask: Ask, serve: Serve) -> None:
     client = serve(MODELS_DIR=tiny_model.parent, THREADS=1, BATCH_SIZE=4)
     assert isinstance(client, Process)
     post(client, ask("warm")).raise_for_status()
-    threads = Path(f"/proc/{client.process.pid}/task")
-    before, used = len(list(threads.iterdir())), seconds_used(client.process)
+    before = len(list(Path(f"/proc/{client.process.pid}/task").iterdir()))
     script = "import sys, json, httpx; httpx.post(sys.argv[1], json=json.load(sys.stdin), timeout=600, trust_env=False)"
     command = [sys.executable, "-c", script, str(client.base_url.join("/v1/generations"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as caller:
-        assert caller.stdin is not None
-        caller.stdin.write(ask(*"abcdefghijklmnopqrstuvwxyz" * 8, max_new_tokens=240).model_dump_json().encode())
-        caller.stdin.close()
-        wait_for(lambda: seconds_used(client.process) > used + 0.3, 60, "the engine to be at work")
-        caller.kill()
-    ended = 'plumbline_requests_total{method="POST",route="/v1/generations",status="499"} 1.0'
-    wait_for(lambda: ended in client.get("/metrics").text, 60, "the work to end")  # after the step under way
+    long = ask(*"abcdefghijklmnopqrstuvwxyz" * 8, max_new_tokens=240).model_dump_json().encode()
+    for _ in range(4):
+        used = seconds_used(client.process)
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as caller:
+            assert caller.stdin is not None
+            caller.stdin.write(long)
+            caller.stdin.close()
+            wait_for(lambda: seconds_used(client.process) > used + 0.1, 60, "the engine to be at work")  # noqa: B023
+            caller.kill()
+    ended = 'plumbline_requests_total{method="POST",route="/v1/generations",status="499"} 4.0'
+    wait_for(lambda: ended in client.get("/metrics").text, 60, "the work to end")
     post(client, ask("next")).raise_for_status()
-    wait_for(lambda: len(list(threads.iterdir())) <= before, 60, "as few threads as before")
+    # Threads of asyncio's pool are started when none is idle, and stay.
+    threads = list(Path(f"/proc/{client.process.pid}/task").iterdir())
+    assert len(threads) <= before + 2
 
 
 def test_the_canned_engine_needs_no_model(ask: Ask, serve: Serve) -> None:

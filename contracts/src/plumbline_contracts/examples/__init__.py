@@ -30,7 +30,8 @@ def illustrate(document: Json, name: str) -> None:
         for part, content in contents(operation):
             for example in [recording[part]] if part in recording else examples.of(content.get("schema", {})):
                 content["example"] = example
-                examples.take(*_described(content, example))
+                for schema, shown in _described(content, example):
+                    examples.take(schema, shown)
     for schema, example in recorded.get("schemas", {}).items():
         examples.take({"$ref": f"#/components/schemas/{schema}"}, example)
     examples.take({"$ref": "#/components/schemas/Problem"}, _PROBLEM)
@@ -59,12 +60,16 @@ def contents(operation: Json) -> Iterator[tuple[str, Json]]:
             yield part, content
 
 
-def _described(content: Json, example: Any) -> tuple[Json, Any]:
-    """What is described by a schema: the body, or the data of the event that it shows."""
-    if "itemSchema" not in content:
-        return content.get("schema", {}), example
-    data = next(line.removeprefix("data: ") for line in example.splitlines() if line.startswith("data: "))
-    return content["itemSchema"]["properties"]["data"]["contentSchema"], json.loads(data)
+def _described(content: Json, example: Any) -> Iterator[tuple[Json, Any]]:
+    """What is described by a schema: the body, the data of the event that it shows, or each of its lines."""
+    item = content.get("itemSchema")
+    if item is None:
+        yield content.get("schema", {}), example
+    elif "$ref" in item:
+        yield from ((item, json.loads(line)) for line in example.splitlines())
+    else:
+        data = next(line.removeprefix("data: ") for line in example.splitlines() if line.startswith("data: "))
+        yield item["properties"]["data"]["contentSchema"], json.loads(data)
 
 
 class _Examples:
