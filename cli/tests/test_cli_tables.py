@@ -7,7 +7,7 @@ import pytest
 from plumbline.progress import PhaseBars
 from plumbline.tables import results
 from plumbline.terminal import Terminal
-from plumbline_contracts.analyzer import AnalysisResponse, AspectMean
+from plumbline_contracts.analyzer import AnalysisResponse, AspectMean, EarlyStop
 from plumbline_contracts.common import Artifact
 from plumbline_contracts.coordinator import Experiment, Phase, Spent
 from plumbline_contracts.experiment import Limits
@@ -87,3 +87,12 @@ def test_what_is_missing_is_marked_and_explained():
     assert "-*" in text
     assert "72 without a score (*): unscored: no number" in text
     assert "n = 800" in text
+
+
+def test_loops_that_were_ended_are_a_table():
+    counts = {"n": 80, "ended": 20, "audited": 4, "audited_loops": 1, "ran_on": 1, "compared": 1, "changed": 0}
+    one = EarlyStop(arm="URIAL", language="fr", tokens=7000, tokens_saved=3000, saved=0.3, **counts)
+    none = EarlyStop(arm="SFT", language="fr", tokens=0, tokens_saved=0, saved=None, **dict.fromkeys(counts, 0))
+    lines = printed(120, analysis().model_copy(update={"early_stops": [one, none]})).splitlines()
+    assert any(line.split() == ["URIAL", "25.0", "30.0"] for line in lines)
+    assert any(line.split() == ["SFT", "-", "-"] for line in lines)
