@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .attention import NAME, Step, register
+from .packing import Packing
 from .passes import EMPTY, Decode, IntoPrefix, IntoTails, Prefix, Shape, Span, Tails, positions
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,11 @@ class SharedForward:
         self._model, self.shape, self.device = model, shape, model.device
 
     @classmethod
-    def of(cls, model: PreTrainedModel) -> "SharedForward | None":
-        """None where keys depend on more than the tokens before them, or a trial differs from the plain model."""
+    def of(cls, model: PreTrainedModel, rows: int = 64) -> "SharedForward | None":
+        """None where keys depend on more than the tokens before them, or a trial differs from the plain model.
+
+        Weights are packed for steps of so many rows where that works.
+        """
         if (cause := _unfit(model)) is None:
             plain, before = _plain_logits(model), model.config._attn_implementation
             register()
@@ -36,6 +40,7 @@ class SharedForward:
             except Exception as error:  # an architecture can fail in any way
                 cause = f"{type(error).__name__}: {error}"
             if cause is None:
+                forward._pack(plain, rows)
                 return forward
             model.set_attn_implementation(before)
         log.info("%s takes the plain path: %s", type(model).__name__, cause)
@@ -86,6 +91,16 @@ class SharedForward:
         )
         logits: Tensor = output.logits
         return logits
+
+    def _pack(self, plain: Tensor, rows: int) -> None:
+        packing = Packing(self._model, rows)
+        try:
+            cause = self._fault(plain)
+        except RuntimeError as error:
+            cause = str(error)
+        if cause is not None:
+            log.warning("%s is not packed: %s", type(self._model).__name__, cause)
+            packing.undo()
 
     @torch.inference_mode()
     def _fault(self, plain: Tensor) -> str | None:

@@ -82,7 +82,7 @@ class LocalGenerator(contract.Generator):
                 await asyncio.wait([running])
 
     def _batch_of(self, model: PreTrainedModel) -> Batch | None:
-        forward = SharedForward.of(model)
+        forward = SharedForward.of(model, self._batch_size)
         if forward is None:
             return None
         return Batch(forward, most_rows=self._batch_size, most_bytes=self._kv_cache_bytes)

@@ -1,0 +1,243 @@
+"""One engine on one task, for urial_generation.py: reads task.json in the given folder, prints one JSON line.
+
+The task has `prefix` and `queries` as token ids and `new`, the number of tokens to write. Answers hold `seconds`,
+`first` (till the first prompt was done), `tokens` per prompt and peak memory in `mb`.
+"""
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+Tokens = list[list[int]]
+THREADS = 2
+
+
+class Task:
+    def __init__(self, folder: Path, sample: int) -> None:
+        task = json.loads((folder / "task.json").read_text())
+        self.folder, self.new, self.prefix = folder, int(task["new"]), list(task["prefix"])
+        self.queries: Tokens = task["queries"][: sample or None]
+        self.whole = [self.prefix + query for query in self.queries]
+        self.started, self.first = 0.0, 0.0
+
+    def start(self) -> None:
+        self.started = time.perf_counter()
+
+    def done(self) -> None:
+        self.first = self.first or time.perf_counter() - self.started
+
+
+def transformers_model(task: Task, dtype: str = "float32") -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.set_num_threads(THREADS)
+    return AutoModelForCausalLM.from_pretrained(task.folder, dtype=getattr(torch, dtype)).eval()
+
+
+def generated(model: Any, task: Task, prompts: Tokens) -> Tokens:
+    """Left-padded where there are several."""
+    import torch
+
+    width = max(map(len, prompts))
+    ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    options = {"max_new_tokens": task.new, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+    found: Tokens = model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
+    task.done()
+    return found
+
+
+def one_by_one(task: Task) -> Tokens:
+    model = transformers_model(task)
+    task.start()
+    return [generated(model, task, [prompt])[0] for prompt in task.whole]
+
+
+def padded(task: Task, size: str) -> Tokens:
+    model = transformers_model(task)
+    task.start()
+    order = sorted(range(len(task.whole)), key=lambda place: len(task.whole[place]))
+    found: dict[int, list[int]] = {}
+    for start in range(0, len(order), int(size)):
+        batch = order[start : start + int(size)]
+        found |= zip(batch, generated(model, task, [task.whole[place] for place in batch]), strict=True)
+    return [found[place] for place in range(len(order))]
+
+
+def continuous(task: Task) -> Tokens:
+    from transformers import ContinuousBatchingConfig, GenerationConfig
+
+    model = transformers_model(task)
+    pages = len(task.whole) * (len(task.prefix) + 80 + task.new) // 32 + 64
+    batching = ContinuousBatchingConfig(
+        page_size=32, num_blocks=pages, max_batch_tokens=2048, use_cuda_graph=False, use_async_batching=False
+    )
+    decoding = GenerationConfig(max_new_tokens=task.new, do_sample=False, eos_token_id=-1, pad_token_id=0)
+    task.start()
+    results = model.generate_batch(
+        inputs=task.whole, generation_config=decoding, continuous_batching_config=batching, progress_bar=False
+    )
+    in_order = sorted(results.items(), key=lambda item: int(item[0].split("_")[-1]))
+    return [list(result.generated_tokens) for _, result in in_order]
+
+
+def ctranslate2(task: Task, inter: str, intra: str, size: str, compute: str) -> Tokens:
+    from ctranslate2 import Generator
+    from ctranslate2.converters import TransformersConverter
+    from transformers import AutoTokenizer
+
+    folder = task.folder / f"ct2-{compute}"
+    if not folder.exists():
+        TransformersConverter(str(task.folder)).convert(str(folder), quantization=compute)
+    tokenizer = AutoTokenizer.from_pretrained(task.folder)
+    names = [tokenizer.convert_ids_to_tokens(query) for query in task.queries]
+    prefix = tokenizer.convert_ids_to_tokens(task.prefix)
+    generator = Generator(
+        str(folder), device="cpu", inter_threads=int(inter), intra_threads=int(intra), compute_type=compute
+    )
+    options = {"max_length": task.new, "min_length": task.new, "sampling_topk": 1, "include_prompt_in_result": False}
+    task.start()
+    found = generator.generate_batch(names, static_prompt=prefix, max_batch_size=int(size), **options)
+    return [list(one.sequences_ids[0][: task.new]) for one in found]
+
+
+def llama(task: Task) -> Tokens:
+    """Runs where llama-cpp-python and gguf are; the prefix is found in the cache by the prompt before."""
+    from llama_cpp import Llama
+
+    file = task.folder / "f32.gguf"
+    if not file.exists():
+        write_gguf(task.folder, file)
+    model = Llama(str(file), n_ctx=2048, n_threads=THREADS, n_threads_batch=THREADS, n_batch=512, verbose=False)
+    found = []
+    task.start()
+    for prompt in task.whole:
+        tokens = model.generate(prompt, top_k=1, temp=0.0)
+        found.append([token for token, _ in zip(tokens, range(task.new), strict=False)])
+        task.done()
+    return found
+
+
+def write_gguf(folder: Path, file: Path) -> None:
+    """A Llama of transformers in llama.cpp's form: queries and keys with its order of rotated halves, no vocabulary."""
+    import gguf
+    from safetensors.numpy import load_file
+
+    config = json.loads((folder / "config.json").read_text())
+    writer = gguf.GGUFWriter(str(file), "llama")
+    heads, key_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(key_heads)
+    writer.add_rope_dimension_count(config["head_dim"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_tokenizer_model("none")
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
+    for name, weight in load_file(folder / "model.safetensors").items():
+        if name.endswith(("q_proj.weight", "k_proj.weight")):
+            count = heads if "q_proj" in name else key_heads
+            halves = weight.reshape(count, 2, -1, weight.shape[1])
+            weight = halves.swapaxes(1, 2).reshape(weight.shape)
+        writer.add_tensor(names.get_name(name, (".weight",)), weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def ours(task: Task, dtype: str, size: str) -> Tokens:
+    """The engine of services/generator, as the service starts it."""
+    from plumbline_contracts.generator import Decoding, GenerationRequest, Prompt
+    from plumbline_generator.batch import Row
+    from plumbline_generator.continuation import Work
+    from plumbline_generator.local import LocalGenerator, prepared, shared_tokens
+    from plumbline_generator.settings import Settings
+
+    settings = {"models_dir": task.folder.parent, "threads": THREADS, "dtype": dtype, "batch_size": int(size)}
+    generator = LocalGenerator.load(Settings.model_validate(settings))
+    loaded = replace(asyncio.run(generator._shelf.take(task.folder.name)), eos=frozenset())
+    assert loaded.batch is not None
+    request = GenerationRequest(
+        model=task.folder.name,
+        prompts=[Prompt(id=str(place), tokens=prompt) for place, prompt in enumerate(task.whole)],
+        decoding=Decoding(max_new_tokens=task.new),
+    )
+    results: SimpleQueue[Any] = SimpleQueue()
+    task.start()
+    rows, _ = prepared(loaded, request)
+    work = Work(results.put)
+    shared = shared_tokens(loaded, request, rows)
+    loaded.batch.submit([Row(work, row, shared) for row in rows])
+    for _ in rows:
+        results.get()
+        task.done()
+    return [row.tokens for row in rows]
+
+
+def bound(task: Task) -> Iterator[tuple[str, float]]:
+    """Bytes per second of a triad, and operations per second of products with a batch of rows, and with a prompt."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    a, b, c = (torch.rand(2**25) for _ in range(3))
+    yield "triad GB/s", 3 * a.nbytes / best(lambda: torch.add(a, b, alpha=2, out=c)) / 1e9
+    config = json.loads((task.folder / "config.json").read_text())
+    inner, outer = config["hidden_size"], config["intermediate_size"]
+    count = max(1, 2**25 // (inner * outer))
+    for dtype in (torch.float32, torch.bfloat16):
+        weights = [torch.rand(outer, inner).to(dtype) for _ in range(count)]
+        for rows in (64, 1024):
+            x = torch.rand(rows, inner).to(dtype)
+            seconds = best(lambda x=x, weights=weights: [x @ weight.T for weight in weights])
+            name = str(dtype).removeprefix("torch.")
+            yield f"{name} GFLOP/s, {rows} rows", 2 * rows * inner * outer * count / seconds / 1e9
+
+
+def best(work: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(8):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+ENGINES: dict[str, Callable[..., Tokens]] = {
+    "one-by-one": one_by_one,
+    "padded": padded,
+    "continuous": continuous,
+    "ctranslate2": ctranslate2,
+    "llama.cpp": llama,
+    "ours": ours,
+}
+
+
+def main() -> None:
+    """python urial_engines.py FOLDER SAMPLE ENGINE [OPTION...]"""
+    task = Task(Path(sys.argv[1]), int(sys.argv[2]))
+    engine, *options = sys.argv[3:]
+    if engine == "bound":
+        print(json.dumps(dict(bound(task))))
+        return
+    tokens = ENGINES[engine](task, *options)
+    seconds = time.perf_counter() - task.started
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    answer = {"seconds": seconds, "first": task.first or seconds, "tokens": tokens, "mb": memory}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
