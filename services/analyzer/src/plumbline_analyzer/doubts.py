@@ -9,6 +9,7 @@ from plumbline_contracts.analyzer import (
     AspectMean,
     Check,
     Conclusion,
+    Detector,
     Difference,
     JudgeRole,
     PairedDifference,
@@ -32,8 +33,9 @@ def doubts(request: AnalysisRequest, numbers: Numbers) -> list[str]:
 def _doubts(request: AnalysisRequest, numbers: Numbers) -> Iterator[str]:
     if not any(mean.n for mean in numbers.means):
         yield "No response was scored, so there is no mean to compare."
-    counts = [n for n in (*(mean.n for mean in numbers.means), *(rate.n for rate in numbers.error_rates)) if n]
-    smallest = min(counts, default=FEW)
+    # `truncated` decides on few responses by its nature where loops are ended early, and no finding rests on it.
+    rates = [rate.n for rate in numbers.error_rates if rate.detector != Detector.TRUNCATED]
+    smallest = min((n for n in (*(mean.n for mean in numbers.means), *rates) if n), default=FEW)
     if smallest < FEW:
         items = "1 item" if smallest == 1 else f"{smallest} items"
         yield f"Small sample: some numbers rest on {items} only; trust intervals, not means."
@@ -119,5 +121,6 @@ def _loops(request: AnalysisRequest, numbers: Numbers) -> Iterator[str]:
     yield (
         f"{said} Of {all_of_them.n} loops that were let run, ending would have changed what a detector finds on"
         f" {all_of_them.changed} (of all loops on {percent(all_of_them.at_most)} at most, with"
-        f" {percent(request.settings.confidence)} confidence); judges' scores were not compared."
+        f" {percent(request.settings.confidence)} confidence). Judges scored ended texts as they are; how they would"
+        " score whole ones was not looked at."
     )
