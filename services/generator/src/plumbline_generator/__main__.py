@@ -35,10 +35,9 @@ def main() -> None:
         elif config.engine == "local":
             yield Counted(load_local(config, ModelFolders.open(config)))
         else:
-            from .openai import OpenAIServer
-            from .routed import RoutedGenerator
+            from .routed import RoutedGenerator, inference_server
 
-            server, folders = OpenAIServer(config), ModelFolders.open(config)
+            server, folders = inference_server(config), ModelFolders.open(config)
             try:
                 yield Counted(RoutedGenerator(server, folders, lambda: load_local(config, folders)))
             finally:

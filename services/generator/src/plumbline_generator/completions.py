@@ -10,6 +10,7 @@ from openai.types.chat import ChatCompletion
 from plumbline_kit.errors import ProblemError
 
 from .failures import Refused
+from .outages import not_allowed, too_slow, unavailable
 from .settings import Settings
 
 _BUSY_OR_AWAY = frozenset({429, 502, 503})  # not taken; 502 comes from what stands before the server
@@ -18,7 +19,6 @@ _NOT_TAKEN = frozenset({"ConnectTimeout", "PoolTimeout"})  # by name: releases o
 _NOT_THERE = frozenset({404, 405})
 _NOT_ALLOWED = frozenset({401, 403})
 _MAY_PASS = frozenset({408, 409, 424})  # and every 5xx that is left: taken, and failed
-_ASK_AGAIN_S, _MENDED_BY_PEOPLE_S = 5, 30
 
 
 class Completions:
@@ -56,8 +56,8 @@ class Completions:
             return list((await self._hasty.models.list()).data or [])
         except (APIError, ValueError) as error:
             if isinstance(error, APIStatusError) and error.status_code in _NOT_ALLOWED:
-                raise _not_allowed(error) from error
-            raise _unavailable(f"it does not answer GET /models: {_words(error)}") from error
+                raise not_allowed(_words(error)) from error
+            raise unavailable(f"it does not answer GET /models: {_words(error)}") from error
 
     async def about(self, path: str | None) -> dict[str, Any]:
         """What the server tells of itself at a path beside its API; empty where it has no such path.
@@ -71,7 +71,7 @@ class Completions:
         except (APIError, ValueError) as error:
             if isinstance(error, APIStatusError) and error.status_code in _NOT_THERE:
                 return {}
-            raise _unavailable(f"it does not answer GET {path}: {_words(error)}") from error
+            raise unavailable(f"it does not answer GET {path}: {_words(error)}") from error
         return told if isinstance(told, dict) else {}
 
     async def text(self, prompt: str, model: str, parameters: dict[str, Any]) -> Completion:
@@ -93,7 +93,7 @@ class Completions:
                 return await create(**parameters)
         except APIConnectionError as error:
             taken = isinstance(error, APITimeoutError) and type(error.__cause__).__name__ not in _NOT_TAKEN
-            raise (_too_slow if taken else _unavailable)(_words(error)) from error
+            raise (too_slow if taken else unavailable)(_words(error)) from error
         except APIStatusError as error:
             raise await self._told_apart(error) from error
         except (APIError, ValueError) as error:
@@ -101,33 +101,16 @@ class Completions:
 
     async def _told_apart(self, error: APIStatusError) -> Exception:
         if error.status_code in _BUSY_OR_AWAY:
-            return _unavailable(_words(error))
+            return unavailable(_words(error))
         if error.status_code == _TOO_SLOW:
-            return _too_slow(_words(error))
+            return too_slow(_words(error))
         if error.status_code in _NOT_ALLOWED:
-            return _not_allowed(error)
+            return not_allowed(_words(error))
         if error.status_code == 404:
             return ProblemError(422, "backend-refused", f"The inference server does not have it: {_words(error)}")
         if error.status_code >= 500 or error.status_code in _MAY_PASS:
             await self.models()  # when this fails, it is the server that is ill, not the prompt
         return Refused(f"The server answered {_words(error)}")
-
-
-def _unavailable(detail: str) -> ProblemError:
-    detail = f"The inference server is away or busy: {detail}"
-    return ProblemError(503, "backend-unavailable", detail, retry_after=_ASK_AGAIN_S)
-
-
-def _too_slow(detail: str) -> ProblemError:
-    """A status that is tried a few times: the server took the request and did not finish it."""
-    detail = f"The inference server took a completion and did not end it in time: {detail}"
-    return ProblemError(504, "backend-timeout", f"{detail} GENERATOR_BACKEND_TIMEOUT_SECONDS is how long we wait.")
-
-
-def _not_allowed(error: APIStatusError) -> ProblemError:
-    """A status to wait at: when the key is mended, nothing is lost."""
-    detail = f"The inference server refuses GENERATOR_BACKEND_API_KEY: {_words(error)}"
-    return ProblemError(503, "backend-refused", detail, retry_after=_MENDED_BY_PEOPLE_S)
 
 
 def _words(error: Exception) -> str:

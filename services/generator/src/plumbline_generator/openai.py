@@ -32,6 +32,8 @@ _REFERENCE: TypeAdapter[str] = TypeAdapter(ModelReference)
 
 
 class OpenAIServer:
+    name = "openai"
+
     def __init__(self, config: Settings) -> None:
         self._completions = Completions(config)
 

@@ -1,8 +1,9 @@
 """Models of an inference server are asked there; all others run on the engine in this process, loaded when needed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plumbline_contracts import generator as contract
 from plumbline_contracts.common import Info
@@ -11,11 +12,38 @@ from plumbline_kit.artifacts import SCHEME
 from plumbline_kit.errors import ProblemError
 
 from . import __version__
-from .dialects import Dialect
 from .folders import ModelFolders, listed
-from .openai import OpenAIServer
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .openai import OpenAIServer
+    from .tgi import TGIServer
 
 _MENDED_BY_PEOPLE_S = 30
+
+
+class InferenceServer(Protocol):
+    """Its models by name, each with what is to be known of it to ask it."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def served(self) -> Mapping[str, Any]: ...
+
+    def stream(self, request: GenerationRequest, told: Any) -> AsyncGenerator[Generation | contract.Origin]: ...
+
+    async def identity(self, model: str, told: Any) -> contract.ModelIdentity: ...
+
+
+def inference_server(config: Settings) -> "OpenAIServer | TGIServer":
+    """The one that the settings name; the client of the other is not imported."""
+    if config.engine == "tgi":
+        from .tgi import TGIServer
+
+        return TGIServer(config)
+    from .openai import OpenAIServer
+
+    return OpenAIServer(config)
 
 
 class RoutedGenerator(contract.Generator):
@@ -25,7 +53,7 @@ class RoutedGenerator(contract.Generator):
     """
 
     def __init__(
-        self, server: OpenAIServer, folders: ModelFolders, load_local: Callable[[], contract.Generator]
+        self, server: InferenceServer, folders: ModelFolders, load_local: Callable[[], contract.Generator]
     ) -> None:
         self._server, self._folders, self._load_local = server, folders, load_local
         self._seen = set[str]()
@@ -48,7 +76,7 @@ class RoutedGenerator(contract.Generator):
             return await self._server.identity(model, served[model])
         return await (await self._engine(model, list(served))).identity(model)
 
-    async def _who_has(self, model: str) -> dict[str, Dialect]:
+    async def _who_has(self, model: str) -> Mapping[str, Any]:
         """The models that the server has now, none where trained weights are asked for, which need no server."""
         if model.startswith(SCHEME):
             return {}
@@ -75,14 +103,14 @@ class RoutedGenerator(contract.Generator):
     def info(self) -> Info:
         return Info(
             contract=f"{contract.NAME}/{contract.VERSION}",
-            implementation="openai",
+            implementation=self._server.name,
             version=__version__,
             model="named in each request",
             revision=None,
-            description="Models of an OpenAI-compatible inference server; all others on transformers in this process.",
+            description="Models of an inference server; all others on transformers in this process.",
         )
 
-    async def _served(self) -> dict[str, Dialect]:
+    async def _served(self) -> Mapping[str, Any]:
         served = await self._server.served()
         self._seen |= served.keys()
         return served

@@ -13,11 +13,11 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="GENERATOR_")
 
     port: int = generator.PORT
-    engine: Literal["local", "openai", "canned"] = Field(
-        default="local", description="`openai` asks an inference server for the models that it lists."
+    engine: Literal["local", "openai", "tgi", "canned"] = Field(
+        default="local", description="`openai` and `tgi` ask an inference server for the models that it has."
     )
     backend_url: str | None = Field(
-        default=None, pattern=r"^https?://", description="Its base URL, for example http://vllm:8000/v1."
+        default=None, pattern=r"^https?://", description="Its base URL: http://vllm:8000/v1, http://tgi:80."
     )
     backend_api_key: SecretStr | None = Field(default=None, description="Sent as bearer token, where it wants one.")
     backend_concurrency: int = Field(default=16, ge=1, le=1024, description="Completions asked for at a time.")
@@ -35,7 +35,7 @@ class Settings(ServiceSettings):
     canned_file: FilePath | None = Field(default=None, description='JSONL of {"prompt": ..., "text": ...} for canned.')
 
     @model_validator(mode="after")
-    def _backend_of_openai(self) -> Self:
-        if self.engine == "openai" and self.backend_url is None:
-            raise ValueError("GENERATOR_ENGINE=openai needs GENERATOR_BACKEND_URL")
+    def _backend_has_an_address(self) -> Self:
+        if self.engine in ("openai", "tgi") and self.backend_url is None:
+            raise ValueError(f"GENERATOR_ENGINE={self.engine} needs GENERATOR_BACKEND_URL")
         return self

@@ -1,0 +1,36 @@
+"""A text that an inference server streams: when to stop reading it."""
+
+from plumbline_contracts.generator import Decoding, FinishReason, Loop
+
+from .loops import LoopSearch, audited
+from .stopping import cut
+
+_LONGEST_STOP = 200
+
+
+class Reading:
+    """What was read so far. `rendered` is the prompt, by which the audit of loops chooses."""
+
+    def __init__(self, decoding: Decoding, rendered: str) -> None:
+        rule = decoding.stop_loops
+        self.text, self.tokens = "", 0
+        self.audited = rule is not None and audited(rendered, rule.audit_share)
+        self._decoding, self._search = decoding, None if rule is None else LoopSearch(rule)
+
+    def read(self, token: str) -> FinishReason | None:
+        """Take one token more; the reason to stop reading, where the server goes on."""
+        tail = self.text[-_LONGEST_STOP:] + token
+        self.text += token
+        self.tokens += 1
+        if cut(tail, self._decoding.stop)[1]:
+            return FinishReason.STOP_STRING
+        if self._search is not None and self._search.read(token) and not self.audited:
+            return FinishReason.LOOP
+        return None
+
+    def loop(self, reason: FinishReason) -> Loop | None:
+        """With `stop_loops`, where the text became one."""
+        if self._search is None or self._search.found is None:
+            return None
+        saved = self._decoding.max_new_tokens - self.tokens if reason == FinishReason.LOOP else 0
+        return self._search.found.record(saved)
