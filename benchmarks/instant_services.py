@@ -56,6 +56,9 @@ class Instant:
         self.detections = filled(analyzer.ItemDetections, id="", detections=found)
         score = filled(judge.AspectScore, aspect=ASPECT, score=3.0, rationale="as its id says")
         self.judgment = filled(judge.Judgment, id="", scores=[score])
+        engine = {"model": "instant", "weights_sha256": None, "engine": "instant", "engine_version": "1"}
+        self.generations = filled(generator.GenerationResponse, **engine)
+        self.judgments = filled(judge.JudgmentResponse, rubric=RUBRIC, rubric_version="1")
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -91,14 +94,13 @@ class Instant:
                 return {"rubrics": [filled(judge.Rubric, name=RUBRIC, version="1", aspects=[aspect])]}
             case "v1/generations":
                 done = [self.generation | _texts(one["id"]) for one in request["prompts"]]
-                engine = {"model": "instant", "weights_sha256": None, "engine": "instant", "engine_version": "1"}
-                return filled(generator.GenerationResponse, **engine) | {"generations": done}
+                return self.generations | {"generations": done}
             case "v1/detections":
                 items = [self.detections | {"id": one["id"]} for one in request["items"]]
                 return {"items": items, "detectors_version": "1"}
             case "v1/judgments":
                 items = [self._judged(one["id"]) for one in request["items"]]
-                return filled(judge.JudgmentResponse, rubric=RUBRIC, rubric_version="1") | {"judgments": items}
+                return self.judgments | {"judgments": items}
             case "v1/analyses":
                 return filled(analyzer.AnalysisResponse)
         raise ValueError(path)

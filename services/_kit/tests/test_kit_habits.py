@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from plumbline_kit import idempotency
-from plumbline_kit.client import ServiceClient
+from plumbline_kit.client import ServiceClient, key_scope
 from pydantic import BaseModel
 
 
@@ -50,6 +50,20 @@ def test_a_repeated_request_is_done_once(url: str) -> None:
     assert first.headers["x-request-id"] != again.headers["x-request-id"]
     assert work(url, "a", "another key").json() == {"name": "a 2"}
     assert work(url, "a", None).json() == {"name": "a 3"}
+
+
+def test_what_is_posted_again_in_the_same_scope_gets_the_first_answer(url: str) -> None:
+    async def post(scope: str | None, *names: str) -> list[str]:
+        token = key_scope.set(scope)
+        async with ServiceClient(url) as client:
+            answers = [await client.call("POST", "/v1/works", Thing, Thing(name=name)) for name in names]
+        key_scope.reset(token)
+        return [answer.name for answer in answers]
+
+    assert asyncio.run(post("attempt 1", "a", "a", "b")) == ["a 1", "a 1", "b 1"]
+    assert asyncio.run(post("attempt 1", "a")) == ["a 1"]
+    assert asyncio.run(post("attempt 2", "a")) == ["a 2"]
+    assert asyncio.run(post(None, "a", "a")) == ["a 3", "a 4"]
 
 
 def test_another_body_under_the_same_key_is_refused(url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from plumbline_coordinator import waiting
 from plumbline_coordinator.flow import Flow
 from plumbline_coordinator.settings import ServiceLimits, Settings
-from plumbline_kit.client import Unreachable
+from plumbline_kit.client import OUTSTANDING, Unreachable
 from plumbline_kit.errors import ProblemError
 from pydantic import ValidationError
 
@@ -110,3 +110,20 @@ def test_waiting_ends_where_nothing_can_change_by_itself_or_patience_is_over() -
     gone = asyncio.run(stuck(away, 0.02))
     assert gone.kind == "service"
     assert "http://x does not answer" in str(gone)
+
+
+def test_an_answer_that_is_being_made_is_waited_for_however_often_one_must_ask() -> None:
+    tries, told = 0, list[str | None]()
+
+    async def call() -> str:
+        nonlocal tries
+        tries += 1
+        if tries <= 6:
+            raise ProblemError(409, OUTSTANDING, "It is still being answered.", retry_after=0.001)
+        return "the first answer"
+
+    async def say(message: str | None) -> None:
+        told.append(message)
+
+    assert asyncio.run(waiting.patiently(call, waiting.Tell(say))) == "the first answer"
+    assert told[-1] is None

@@ -1,6 +1,9 @@
 """Call another service: timeouts, bounded retries that honour Retry-After, problems as exceptions."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,6 +19,8 @@ from .logs import request_id
 
 Body = TypeVar("Body", bound=BaseModel)
 Content = bytes | AsyncIterable[bytes] | None
+# Where it is set, `call` posts under a key of it and of what is posted, so that a repetition gets the first answer.
+key_scope: ContextVar[str | None] = ContextVar("key_scope", default=None)
 OUTSTANDING = "request-outstanding"  # the first request under the same Idempotency-Key is still being answered
 TRANSIENT = frozenset({408, 425, 429, 502, 503, 504})
 _LONGEST_WAIT_S = 60.0
@@ -54,11 +59,23 @@ def _backoff(error: Exception) -> bool | float:
 
 
 class ServiceClient:
-    """A client of one service. `timeout` is for one answer in seconds, `attempts` for one call."""
+    """A client of one service. `timeout` is for one answer in seconds, `attempts` for one call.
 
-    def __init__(self, url: str, token: SecretStr | None = None, *, timeout: float = 600.0, attempts: int = 4) -> None:
+    `post` is entered for every request that is posted, and left when its answer, or the problem, is there: so many
+    requests are under way, and not what is made of their answers.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: SecretStr | None = None,
+        *,
+        timeout: float = 600.0,
+        attempts: int = 4,
+        post: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
         headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
-        self.url, self.attempts = url.rstrip("/"), attempts
+        self.url, self.attempts, self._post = url.rstrip("/"), attempts, post
         self._http = connections.client(base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=5.0))
 
     async def __aenter__(self) -> Self:
@@ -85,6 +102,8 @@ class ServiceClient:
         """
         # Without defaults: a server of an older minor version refuses the fields that it does not know.
         content = None if body is None else body.model_dump_json(exclude_defaults=True).encode()
+        if method == "POST" and key is None and (scope := key_scope.get()) is not None:
+            key = hashlib.sha256(f"{scope} {path} ".encode() + (content or b"")).hexdigest()[:32]
         headers = {} if key is None else {"Idempotency-Key": key}
         response = await self.send(method, path, content=content, params=query, headers=headers)
         try:
@@ -107,7 +126,8 @@ class ServiceClient:
         """Send bytes, return a successful answer; retries what may pass, so an iterable must start over every time."""
         async for attempt in stamina.retry_context(on=_backoff, attempts=self.attempts, timeout=None, wait_initial=0.2):
             with attempt:
-                return await self._once(method, path, content, {**_headers(media_type), **(headers or {})}, options)
+                async with self._post() if method == "POST" else nullcontext():
+                    return await self._once(method, path, content, {**_headers(media_type), **(headers or {})}, options)
         raise AssertionError("stamina raises the last error")
 
     async def _once(

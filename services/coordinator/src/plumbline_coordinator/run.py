@@ -1,6 +1,7 @@
 """One experiment as the stages see it: its spec, its tables, its prompts, the services it uses."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -79,13 +80,16 @@ class Run:
             self._trained |= self.store.outcomes(self.id, PhaseName.TRAIN, name, [name])
         return self._trained[name]
 
-    def client(self, service: str) -> ServiceClient:
+    def client(
+        self, service: str, post: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    ) -> ServiceClient:
         """A client that tries once; waiting and retrying is up to the caller (see waiting.py)."""
         url = service_urls(self.settings).get(service)
         if url is None:  # a judge that was there when the experiment was submitted
             detail = f"The coordinator has no address of {service}; set COORDINATOR_JUDGES."
             raise ProblemError(503, "no-address", detail, retry_after=5)
-        return ServiceClient(url, self.settings.token, timeout=self.settings.request_timeout_s, attempts=1)
+        timeout = self.settings.request_timeout_s
+        return ServiceClient(url, self.settings.token, timeout=timeout, attempts=1, post=post)
 
 
 def service_urls(settings: Settings) -> dict[str, str]:

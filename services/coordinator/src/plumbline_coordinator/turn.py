@@ -6,12 +6,13 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 from plumbline_contracts.coordinator import PhaseName
+from plumbline_kit.client import key_scope
 from plumbline_kit.errors import ProblemError
 from plumbline_kit.logs import request_id
 
@@ -50,7 +51,7 @@ class Turn:
         self.run, self.stage, self.service, self.tell, self.flow = run, stage, service, tell, flow
         self.keeper, self.reuse = Keeper(run, stage.name, tell), Reuse(run, stage, tell)
         # A few more wait to be stored while the next are asked; of a small number none, so that a kill costs no more.
-        self.places = asyncio.Semaphore(flow.most + flow.most // 2)
+        self.places = asyncio.Semaphore(flow.most + flow.most // 4)
         self.under_way = set[asyncio.Task[None]]()
         self.unanswered = set[asyncio.Task[None]]()  # of those: they can be given up without losing anything
 
@@ -58,7 +59,7 @@ class Turn:
         """True when nothing is left, or when it is not wanted any more."""
         watching = asyncio.create_task(self._watch())
         try:
-            async with self.run.client(self.service) as client, asyncio.TaskGroup() as tasks:
+            async with self.run.client(self.service, self._post) as client, asyncio.TaskGroup() as tasks:
                 ask = await asyncio.to_thread(self.stage.asking, self.run, client)
                 ended = await self._feed(ask, tasks)
         finally:
@@ -98,10 +99,12 @@ class Turn:
         items = [item for item in chunk.items if item in inputs]
         # Found in the logs of the service that is called.
         request_id.set(f"{self.stage.name}-{chunk.number}-{uuid.uuid4().hex[:12]}")
+        if self.stage.name in COUNTED:  # what is bought; another attempt, such as a retry, buys anew
+            key_scope.set(f"{self.run.id} {self.run.attempt.number} {self.stage.name} {chunk.number}")
         log.info("%s %s %s: %s items", self.run.id, self.stage.name, page.unit, len(items))
 
         async def call(items: Sequence[str]) -> list[Outcome]:
-            return await self._call(ask, page.unit, [inputs[item] for item in items])
+            return await ask(page.unit, [inputs[item] for item in items])
 
         try:
             outcomes = await waiting.process(call, items, self.tell)
@@ -109,20 +112,21 @@ class Turn:
         except Stuck as stuck:
             await self._give_up(stuck)
 
-    async def _call(self, ask: Ask, unit: str, inputs: Sequence[Any]) -> list[Outcome]:
+    @asynccontextmanager
+    async def _post(self) -> AsyncIterator[None]:
+        """Around a request that costs: when a place for it is free, until it is answered."""
         task = asyncio.current_task()
         assert task is not None
         self.unanswered.add(task)
         async with self.flow.request():
             self.unanswered.discard(task)
             try:
-                outcomes = await ask(unit, inputs)
+                yield
             except ProblemError as error:
                 self.unanswered.add(task)
                 self.keeper.calls += error.status not in BUSY  # those were not taken
                 raise
         self.keeper.calls += 1
-        return outcomes
 
     async def _watch(self) -> None:
         """Once a second: is it still wanted, is there room, is there time; and tell how fast the service is asked."""

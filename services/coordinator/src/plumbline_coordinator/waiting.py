@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import stamina
-from plumbline_kit.client import is_transient
+from plumbline_kit.client import OUTSTANDING, is_transient
 from plumbline_kit.errors import ProblemError
 from pydantic import ValidationError
 
@@ -54,7 +54,7 @@ async def patiently(call: Callable[[], Awaitable[Answer]], tell: Tell) -> Answer
             raise Stuck("credentials", error.detail) from error
         if not (is_transient(error) or error.status >= 500):
             return False
-        away = error.status in _NOT_TAKEN
+        away = error.status in _NOT_TAKEN or error.kind == OUTSTANDING  # then the first one is still being answered
         failures, message = failures + (not away), error.detail
         if failures >= _TRIES:
             return False
