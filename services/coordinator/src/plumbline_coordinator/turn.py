@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 _WATCH_S = 1.0
 # After this the queue gives the service to whoever has waited longest; another experiment waits so long at most.
 TURN_S = 300.0
+# Services that finish what they are asked also for a caller who has gone: who asks again gets that. The generator stops.
+_KEYED = (PhaseName.TRANSLATE, PhaseName.JUDGE)
 _ITEMS, _CHUNKS = 512, 512  # of a page: read at once, so that memory does not grow with the experiment
 
 
@@ -99,7 +101,7 @@ class Turn:
         items = [item for item in chunk.items if item in inputs]
         # Found in the logs of the service that is called.
         request_id.set(f"{self.stage.name}-{chunk.number}-{uuid.uuid4().hex[:12]}")
-        if self.stage.name in COUNTED:  # what is bought; another attempt, such as a retry, buys anew
+        if self.stage.name in _KEYED:  # another attempt, such as a retry, asks anew
             key_scope.set(f"{self.run.id} {self.run.attempt.number} {self.stage.name} {chunk.number}")
         log.info("%s %s %s: %s items", self.run.id, self.stage.name, page.unit, len(items))
 
