@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _WATCH_S = 1.0
 # After this the queue gives the service to whoever has waited longest; another experiment waits so long at most.
 TURN_S = 300.0
-# Services that finish what they are asked also for a caller who has gone: who asks again gets that. The generator stops.
+# These services finish what they were asked even when the caller has gone; who asks again gets that. Others stop.
 _KEYED = (PhaseName.TRANSLATE, PhaseName.JUDGE)
 _ITEMS, _CHUNKS = 512, 512  # of a page: read at once, so that memory does not grow with the experiment
 
