@@ -103,8 +103,6 @@ class GenerationRequest(Request):
             raise ValueError("two prompts have the same id; results are told apart by it")
         if self.prompt_logprobs and self.logprobs is None:
             raise ValueError("prompt_logprobs goes with logprobs: say how many alternatives, 0 for none")
-        if len({prompt.id for prompt in self.prompts}) < len(self.prompts):
-            raise ValueError("two prompts have the same id; results are told apart by them")
         return self
 
 

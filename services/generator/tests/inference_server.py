@@ -1,6 +1,7 @@
 """A scripted inference server: no model, but it speaks as vLLM, SGLang, llama.cpp, TGI or a plain OpenAI server does.
 
 What it writes is made from the prompt, and from the seed where it draws; a token is a word with the space before it.
+A prompt with the word `loop` is answered with the same three words for ever.
 `PUT /mode/...` makes it misbehave from then on; `GET /calls` tells what it was asked.
 Run `python inference_server.py PORT [--speaks KIND] [--mode MODE]`.
 """
@@ -8,12 +9,15 @@ Run `python inference_server.py PORT [--speaks KIND] [--mode MODE]`.
 import argparse
 import asyncio
 import hashlib
+import json
+import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 MODEL = "org/scripted"
@@ -31,16 +35,17 @@ OWNERS = {"tgi": MODEL, "other": "somebody"}
 class Server:
     def __init__(self, speaks: str, mode: str) -> None:
         self.speaks, self.mode, self.calls = speaks, mode, list[dict[str, Any]]()
-        self.busy, self.busiest = 0, 0
+        self.busy, self.busiest, self.broken_off = 0, 0, 0
 
     async def behave(self, request: Request) -> Response:
         self.mode = request.path_params["mode"]
         self.calls.clear()
-        self.busiest = 0
+        self.busiest = self.broken_off = 0
         return JSONResponse({})
 
     async def told(self, _: Request) -> Response:
-        return JSONResponse(self.calls, headers={"X-Most-At-Once": str(self.busiest)})
+        counts = {"X-Most-At-Once": str(self.busiest), "X-Broken-Off": str(self.broken_off)}
+        return JSONResponse(self.calls, headers=counts)
 
     async def models(self, _: Request) -> Response:
         if self.mode in ("broken", "denied"):
@@ -65,14 +70,20 @@ class Server:
         prompt = body.get("prompt")
         if prompt is None:
             prompt = "".join(f"<{message['role']}>{message['content']}\n" for message in body["messages"])
+        if isinstance(prompt, list):
+            prompt = " ".join(map(str, prompt))
         self.busy += 1
         self.busiest = max(self.busiest, self.busy)
         try:
-            return await self.misbehave(prompt) or self.refuse(body, prompt) or self.answer(body, prompt)
+            return (
+                await self.misbehave(prompt, body.get("stream", False))
+                or self.refuse(body, prompt)
+                or self.answer(body, prompt)
+            )
         finally:
             self.busy -= 1
 
-    async def misbehave(self, prompt: str) -> Response | None:
+    async def misbehave(self, prompt: str, stream: bool) -> Response | None:
         match self.mode:
             case "busy":
                 return self.error(429, "overloaded", {"Retry-After": "1"})
@@ -90,7 +101,7 @@ class Server:
                 return Response('{"choices": [', media_type="application/json")
             case "empty":
                 return JSONResponse({})
-            case "slow":
+            case "slow" if not stream:
                 await asyncio.sleep(1)
         return self.error(500, "poisoned") if "poison" in prompt else None
 
@@ -125,14 +136,56 @@ class Server:
         if self.mode == "filtered":
             choice["finish_reason"] = "content_filter"
         chat = "messages" in body
+        self.tell_logprobs(body, prompt, text, choice)
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         answer: dict[str, Any] = {"id": "1", "created": 0, "model": MODEL, "choices": [choice]}
         answer["object"] = "chat.completion" if chat else "text_completion"
         if self.mode != "uncounted":
             answer["usage"] = usage | {"total_tokens": sum(usage.values())}
+            if self.speaks in ("vllm", "sglang"):
+                answer["usage"]["prompt_tokens_details"] = {"cached_tokens": usage["prompt_tokens"] - 1}
         if self.speaks in ("llamacpp", "tgi"):
             answer["system_fingerprint"] = "b6000-abc"
+        if self.speaks == "llamacpp":
+            answer["timings"] = {"cache_n": usage["prompt_tokens"] - 1}
+        if body.get("stream"):
+            return StreamingResponse(self.parts(body, answer, choice), media_type="text/event-stream")
         return JSONResponse(answer)
+
+    def tell_logprobs(self, body: dict[str, Any], prompt: str, text: str, choice: dict[str, Any]) -> None:
+        """As vLLM does; `logprobs` is a number for texts and a boolean for chats."""
+        words = re.findall(r"\s*\S+", text)
+        if body.get("logprobs") is True:
+            tops = [{"token": " cat", "logprob": -2.5}, {"token": " dog", "logprob": -1.5}][: body["top_logprobs"]]
+            choice["logprobs"] = {"content": [{"token": w, "logprob": -0.5, "top_logprobs": tops} for w in words]}
+        elif body.get("logprobs") is not None:
+            tops = [{word: -0.5, " cat": -2.5} for word in words]
+            choice["logprobs"] = {"tokens": words, "token_logprobs": [-0.5] * len(words), "top_logprobs": tops}
+        if body.get("prompt_logprobs") is not None:
+            told = [{"7": {"logprob": -0.75, "decoded_token": word}} for word in prompt.split()[1:]]
+            choice["prompt_logprobs"] = [None, *told]
+
+    async def parts(self, body: dict[str, Any], answer: dict[str, Any], choice: dict[str, Any]) -> AsyncIterator[str]:
+        """The answer word by word; vLLM counts in every part when it is asked to."""
+        chat, ended = "messages" in body, False
+        text = choice["message"]["content"] if chat else choice["text"]
+        usage = answer.pop("usage")
+        plain = {name: value for name, value in choice.items() if name not in ("message", "text", "logprobs")}
+        words = re.findall(r"\s*\S+", text) or [""]
+        try:
+            for number, word in enumerate(words, 1):
+                await asyncio.sleep(0.05 if self.mode == "slow" else 0.002 if "forever" in text else 0)
+                last = number == len(words)
+                part = plain | {"finish_reason": plain["finish_reason"] if last else None}
+                part |= {"delta": {"content": word}} if chat else {"text": word}
+                told = answer | {"choices": [part], "usage": None}
+                if body.get("stream_options", {}).get("continuous_usage_stats"):
+                    told["usage"] = usage | {"completion_tokens": number}
+                yield f"data: {json.dumps(told)}\n\n"
+            ended = True
+            yield f"data: {json.dumps(answer | {'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n"
+        finally:
+            self.broken_off += not ended
 
     def error(self, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
         if self.speaks == "tgi":
@@ -147,6 +200,8 @@ def write(prompt: str, body: dict[str, Any]) -> tuple[str, str, str | None]:
     drawn = body["seed"] if body["temperature"] > 0 else 0
     bytes_ = b"".join(hashlib.sha512(f"{drawn}:{prompt}:{round}".encode()).digest() for round in range(4))
     words = [" " + WORDS[byte % len(WORDS)] for byte in bytes_[: 20 + bytes_[0] % 200]]
+    if "loop" in prompt:
+        words = [" once", " again", " forever"] * MOST_TOKENS
     text = ""
     for word in words[: body["max_tokens"]]:
         text += word

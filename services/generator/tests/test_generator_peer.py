@@ -77,5 +77,16 @@ def test_messages_go_through_the_models_template_there(here: Process, there: Pro
     assert found == [one | {"prompt_sha256": None, "cached_prompt_tokens": None} for one in expected]  # rendered there
 
 
+def test_a_loop_is_ended_in_its_stream_as_it_is_here(here: Process, there: Process) -> None:
+    """Where, to the character; a stream of this server holds a word back until it is whole."""
+    rule = {"min_repeats": 3, "min_characters": 60, "audit_share": 0}
+    decoding = {"max_new_tokens": 200, "stop_loops": rule}
+    expected, found = (generations(service, *TEXTS, model=MODEL, **decoding) for service in (here, there))
+    for mine, theirs in zip(expected, found, strict=True):
+        assert (theirs["loop"] is None) == (mine["loop"] is None)
+        assert theirs["raw_text"].startswith(mine["raw_text"]) or mine["raw_text"].startswith(theirs["raw_text"])
+        assert theirs["prompt_tokens"] == mine["prompt_tokens"]
+
+
 def test_what_it_does_not_take_is_refused_before_it_is_asked(there: Process) -> None:
     assert problem(post(there, "a", model=MODEL, top_k=3)) == (422, "unsupported-decoding")

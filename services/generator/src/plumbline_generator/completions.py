@@ -1,9 +1,12 @@
 """One OpenAI-compatible server, asked for one completion at a time; its failures told apart."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
+import httpx2
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion
@@ -74,28 +77,41 @@ class Completions:
             raise unavailable(f"it does not answer GET {path}: {_words(error)}") from error
         return told if isinstance(told, dict) else {}
 
-    async def text(self, prompt: str, model: str, parameters: dict[str, Any]) -> Completion:
-        answer = await self._ask(self._client.completions.create, prompt=prompt, model=model, **parameters)
+    async def text(self, **parameters: Any) -> Completion:
+        answer = await self._ask(self._client.completions.create, **parameters)
         if not isinstance(answer, Completion):
             raise Refused(f"The server answered no completion: {str(answer)[:200]!r}")
         return answer
 
-    async def chat(self, messages: list[Any], model: str, parameters: dict[str, Any]) -> ChatCompletion:
-        create = self._client.chat.completions.create
-        answer = await self._ask(create, messages=messages, model=model, **parameters)
+    async def chat(self, **parameters: Any) -> ChatCompletion:
+        answer = await self._ask(self._client.chat.completions.create, **parameters)
         if not isinstance(answer, ChatCompletion):
             raise Refused(f"The server answered no chat completion: {str(answer)[:200]!r}")
         return answer
 
     async def _ask(self, create: Callable[..., Awaitable[Any]], **parameters: Any) -> Any:
+        async with self._asking():
+            return await create(**parameters)
+
+    @asynccontextmanager
+    async def chunks(self, chat: bool, **parameters: Any) -> AsyncIterator[AsyncIterator[Any]]:
+        """An answer in parts, as they come. Leaving closes the connection, and so ends the work at the server."""
+        create: Any = self._client.chat.completions.create if chat else self._client.completions.create
+        async with self._asking(), await create(stream=True, **parameters) as parts:
+            yield parts
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
         try:
             async with self._slots:
-                return await create(**parameters)
+                yield
         except APIConnectionError as error:
             taken = isinstance(error, APITimeoutError) and type(error.__cause__).__name__ not in _NOT_TAKEN
             raise (too_slow if taken else unavailable)(_words(error)) from error
         except APIStatusError as error:
             raise await self._told_apart(error) from error
+        except (httpx.HTTPError, httpx2.HTTPError) as error:  # in the middle of a stream openai lets them through
+            raise unavailable(_words(error)) from error
         except (APIError, ValueError) as error:
             raise Refused(f"The server's answer cannot be read: {_words(error)}") from error
 

@@ -32,6 +32,10 @@ class Dialect:
     """Where it tells its version, beside its base URL."""
     seeded_if: str | None = None
     """The field of `about` without which the seed is ignored."""
+    features: tuple[str, ...] = ()
+    """What it has of `logprobs` (those of the model's own distribution), `prompt_logprobs` and `tokens`."""
+    stream_options: Mapping[str, Any] = field(default_factory=dict)
+    """With which it counts tokens in every part of a stream."""
     asked_as: str | None = None
     """The model's name in requests, where it is not the one that is listed."""
 
@@ -79,6 +83,8 @@ VLLM = Dialect(
     stopped_by="stop_reason",
     least_temperature=0.01,
     about="version",
+    features=("tokens", "logprobs", "prompt_logprobs"),
+    stream_options={"continuous_usage_stats": True},
 )
 SGLANG = Dialect(
     "sglang",
@@ -88,6 +94,7 @@ SGLANG = Dialect(
     stopped_by="matched_stop",
     about="server_info",
     seeded_if="enable_deterministic_inference",
+    features=("tokens",),
 )
 LLAMACPP = Dialect(
     "llamacpp",
@@ -95,6 +102,7 @@ LLAMACPP = Dialect(
     # In the order of transformers and vLLM, and the penalty over the whole text; by default it looks back 64 tokens.
     always={"samplers": ["penalties", "temperature", "top_k", "top_p"], "repeat_last_n": -1},
     stop_strings=None,
+    features=("tokens",),
 )
 TGI = Dialect(
     "tgi",

@@ -1,14 +1,12 @@
 """Models behind an OpenAI-compatible inference server: vLLM, SGLang, llama.cpp, TGI, or another."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from openai.types import Completion
-from openai.types.chat import ChatCompletion
 from plumbline_contracts import generator as contract
 from plumbline_contracts.generator import (
-    Decoding,
     FinishReason,
     Generation,
     GenerationRequest,
@@ -19,15 +17,15 @@ from plumbline_contracts.generator import (
 from plumbline_kit.errors import ProblemError
 from pydantic import TypeAdapter, ValidationError
 
+from .answers import Answer, read
 from .completions import Completions
 from .dialects import Dialect, dialect_of
 from .failures import PREFIX_WITH_MESSAGES, Refused, failed, refuse_what_it_cannot
 from .finishing import as_finished
+from .parts import Parts
+from .reading import Reading, moment
 from .settings import Settings
-from .stopping import cut
 
-Answer = Completion | ChatCompletion
-_ENDS = {"length": FinishReason.LENGTH, "stop_sequence": FinishReason.STOP_STRING}
 _REFERENCE: TypeAdapter[str] = TypeAdapter(ModelReference)
 
 
@@ -51,12 +49,13 @@ class OpenAIServer:
         self, request: GenerationRequest, dialect: Dialect
     ) -> AsyncGenerator[Generation | contract.Origin]:
         """Complete every prompt. An outage that one of them meets ends the others: the request is to be repeated."""
-        refuse_what_it_cannot(request, f"the inference server ({dialect.name or 'unknown'})")
+        server = f"the inference server ({dialect.name or 'unknown'})"
+        refuse_what_it_cannot(request, server, "stop_loops", "deadline_seconds", *dialect.features)
         about = await self._completions.about(dialect.about)
         if (fault := dialect.refusal(request.decoding, about)) is not None:
             raise ProblemError(422, "unsupported-decoding", fault)
-        build = None
-        asked = as_finished(self._generation(request, prompt, dialect) for prompt in request.prompts)
+        build, deadline = None, moment(request.deadline_seconds)
+        asked = as_finished(self._generation(request, prompt, dialect, deadline) for prompt in request.prompts)
         async with aclosing(asked):
             async for generation, fingerprint in asked:
                 build = build or fingerprint
@@ -80,12 +79,18 @@ class OpenAIServer:
         )
 
     async def _generation(
-        self, request: GenerationRequest, prompt: Prompt, dialect: Dialect
+        self, request: GenerationRequest, prompt: Prompt, dialect: Dialect, deadline: float | None
     ) -> tuple[Generation, str | None]:
         """The result of one prompt, and the server's build where the answer names it."""
         try:
-            answer = await self._answer(request, prompt, dialect)
-            generation = read(answer, prompt.id, request.decoding, dialect)
+            if request.prefix and prompt.text is None:
+                raise Refused(PREFIX_WITH_MESSAGES)
+            asked = question(request, prompt, dialect)
+            if deadline is None and request.decoding.stop_loops is None:
+                answer = await self._whole(asked)
+                generation = read(answer, prompt.id, request, dialect)
+            else:
+                answer, generation = await self._watched(request, prompt, dialect, asked, deadline)
             if prompt.text is not None:  # messages are rendered there
                 generation = generation.model_copy(update={"prompt_sha256": sha256_of(request.prefix + prompt.text)})
             return generation, answer.system_fingerprint
@@ -95,15 +100,58 @@ class OpenAIServer:
             fault = error.errors()[0]
             return failed(prompt.id, 0, f"The server's answer has a wrong {fault['loc'][0]}: {fault['msg']}."), None
 
-    async def _answer(self, request: GenerationRequest, prompt: Prompt, dialect: Dialect) -> Answer:
-        model = dialect.asked_as or request.model
-        parameters = dialect.parameters(request.decoding, prompt.id)
-        if prompt.messages is None:
-            return await self._completions.text(request.prefix + (prompt.text or ""), model, parameters)
-        if request.prefix:
-            raise Refused(PREFIX_WITH_MESSAGES)
-        messages = [message.model_dump() for message in prompt.messages]
-        return await self._completions.chat(messages, model, parameters)
+    async def _whole(self, asked: dict[str, Any]) -> Answer:
+        ask = self._completions.chat if "messages" in asked else self._completions.text
+        answer: Answer = await ask(**asked)
+        return answer
+
+    async def _watched(
+        self,
+        request: GenerationRequest,
+        prompt: Prompt,
+        dialect: Dialect,
+        asked: dict[str, Any],
+        deadline: float | None,
+    ) -> tuple[Answer, Generation]:
+        """Read while it is written, until it ends, is a loop, or the time is over."""
+        rendered = (
+            request.prefix + prompt.text if prompt.text is not None else str(asked.get("messages", prompt.tokens))
+        )
+        parts = Parts(Reading(request.decoding, rendered), chat="messages" in asked)
+        options = {"stream_options": {"include_usage": True, **dialect.stream_options}}
+        try:
+            async with (
+                asyncio.timeout_at(deadline) as limit,
+                self._completions.chunks(parts.chat, **asked, **options) as chunks,
+            ):
+                async for chunk in chunks:
+                    if parts.take(chunk):
+                        break
+        except (TimeoutError, ProblemError):
+            if not limit.expired():
+                raise
+            parts.ended = FinishReason.CANCELLED
+        if parts.usage is None and parts.ended in (FinishReason.LOOP, FinishReason.STOP_STRING):
+            one = await self._whole(asked | {"max_tokens": 1})  # nothing but an answer tells how long the prompt was
+            parts.prompt_tokens = one.usage.prompt_tokens if one.usage is not None else 0
+        answer = parts.answer()
+        return answer, parts.complete(read(answer, prompt.id, request, dialect))
+
+
+def question(request: GenerationRequest, prompt: Prompt, dialect: Dialect) -> dict[str, Any]:
+    """What is sent for one prompt, by the names of the `openai` client."""
+    parameters = dialect.parameters(request.decoding, prompt.id)
+    chat = prompt.messages is not None
+    if request.logprobs is not None:
+        parameters |= {"logprobs": True, "top_logprobs": request.logprobs} if chat else {"logprobs": request.logprobs}
+    if request.prompt_logprobs:
+        if chat:
+            raise Refused("prompt_logprobs: the server tells them of texts and tokens, not of messages.")
+        parameters["extra_body"] = parameters["extra_body"] | {"prompt_logprobs": request.logprobs}
+    parameters["model"] = dialect.asked_as or request.model
+    if prompt.messages is not None:
+        return parameters | {"messages": [message.model_dump() for message in prompt.messages]}
+    return parameters | {"prompt": prompt.tokens or request.prefix + (prompt.text or "")}
 
 
 def _nameable(name: str) -> bool:
@@ -111,39 +159,3 @@ def _nameable(name: str) -> bool:
         return bool(_REFERENCE.validate_python(name))
     except ValidationError:
         return False
-
-
-def read(answer: Answer, id: str, decoding: Decoding, dialect: Dialect) -> Generation:
-    """The one choice of an answer; Refused where it is not there or not counted."""
-    if not answer.choices or answer.usage is None:
-        raise Refused(f"The server's answer lacks a {'count of tokens' if answer.choices else 'choice'}.")
-    choice: Any = answer.choices[0]
-    written = choice.text if isinstance(answer, Completion) else choice.message.content
-    stopped_by = getattr(choice, dialect.stopped_by, None) if dialect.stopped_by else None
-    raw_text = (written or "") + (stopped_by if isinstance(stopped_by, str) else "")
-    text, stopped = cut(raw_text, decoding.stop)
-    reason = FinishReason.STOP_STRING if stopped else _reason(choice.finish_reason, decoding, dialect)
-    return Generation(
-        id=id,
-        text=text,
-        raw_text=raw_text,
-        finish_reason=reason,
-        prompt_tokens=answer.usage.prompt_tokens,
-        completion_tokens=answer.usage.completion_tokens,
-        cached_prompt_tokens=getattr(answer.usage.prompt_tokens_details, "cached_tokens", None),
-        prompt_sha256=None,
-        loop=None,
-        audited=False,
-        logprobs=None,
-        prompt_logprobs=None,
-        cause=f"The server ended it for {choice.finish_reason!r}." if reason == FinishReason.ERROR else None,
-    )
-
-
-def _reason(told: str, decoding: Decoding, dialect: Dialect) -> FinishReason:
-    """Why a text ended that holds no stop string."""
-    if told != "stop":
-        return _ENDS.get(told, FinishReason.ERROR)  # a content filter, an abort
-    # A server that cuts the stop string off and does not name it leaves it open; most often it was one.
-    hidden = decoding.stop and dialect.stopped_by is None and not dialect.tells_stop
-    return FinishReason.STOP_STRING if hidden else FinishReason.EOS

@@ -1,11 +1,18 @@
 """A text that an inference server streams: when to stop reading it."""
 
+import asyncio
+
 from plumbline_contracts.generator import Decoding, FinishReason, Loop
 
 from .loops import LoopSearch, audited
 from .stopping import cut
 
 _LONGEST_STOP = 200
+
+
+def moment(deadline_seconds: float | None) -> float | None:
+    """The deadline of a request that comes now, by the clock of the event loop."""
+    return None if deadline_seconds is None else asyncio.get_running_loop().time() + deadline_seconds
 
 
 class Reading:

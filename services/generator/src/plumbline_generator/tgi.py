@@ -22,7 +22,7 @@ from plumbline_kit.errors import ProblemError
 
 from .failures import PREFIX_WITH_MESSAGES, Refused, failed, refuse_what_it_cannot
 from .finishing import as_finished
-from .reading import Reading
+from .reading import Reading, moment
 from .settings import Settings
 from .stopping import cut
 from .streams import GREEDY_BELOW, stream_number
@@ -65,9 +65,7 @@ class TGIServer:
         if request.logprobs is not None and not _unchanged(request):
             detail = "TGI tells log-probabilities after temperature and penalty; ask for them with neither, or not."
             raise ProblemError(422, "unsupported-decoding", detail)
-        deadline = None
-        if request.deadline_seconds is not None:
-            deadline = asyncio.get_running_loop().time() + request.deadline_seconds
+        deadline = moment(request.deadline_seconds)
         most = int(told.get("max_stop_sequences", 4))
         asked = as_finished(self._completed(request, prompt, most, deadline) for prompt in request.prompts)
         async with aclosing(asked):
