@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from . import analyzer, coordinator, generator, judge, operations, trainer, translator
+from . import analyzer, coordinator, generator, judge, openai, operations, trainer, translator
 from .common import Problem
 from .examples import illustrate
 from .experiment import ExperimentSpec
@@ -39,9 +39,17 @@ def document(contract: ModuleType) -> dict[str, Any]:
     return openapi
 
 
+def facade(contract: ModuleType) -> dict[str, Any]:
+    """The document of routes in the shape of another API, beside the contract of the service that has them."""
+    app = FastAPI(title=contract.NAME, version=contract.VERSION, description=contract.__doc__ or "")
+    app.include_router(contract.router)
+    return app.openapi()
+
+
 def documents() -> dict[str, dict[str, Any]]:
-    """File name -> document: one per service, and the JSON schema of the experiment file."""
+    """File name -> document: one per service, that of OpenAI's API, and the JSON schema of the experiment file."""
     exported = {f"{contract.NAME}.v{contract.VERSION.split('.')[0]}.json": document(contract) for contract in CONTRACTS}
+    exported["generator.openai.json"] = facade(openai)
     return exported | {"experiment.v1.schema.json": ExperimentSpec.model_json_schema()}
 
 

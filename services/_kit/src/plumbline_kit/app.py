@@ -3,7 +3,7 @@
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import ModuleType
 from typing import Any, NoReturn
@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from . import errors, logs
 from .declared import Declared, takes_header
 from .etags import ETags
+from .facades import Facade
 from .idempotency import Idempotency
 from .middleware import Guard, Observe
 from .settings import ServiceSettings
@@ -26,8 +27,14 @@ log = logging.getLogger(__name__)
 Load = Callable[[], AbstractAsyncContextManager[operations.Service]]
 
 
-def create_app(contract: ModuleType, load: Load, settings: ServiceSettings) -> FastAPI:
-    """Serve `contract` with what `load` yields; nothing is served until it has."""
+def create_app(
+    contract: ModuleType, load: Load, settings: ServiceSettings, facades: Sequence[ModuleType] = ()
+) -> FastAPI:
+    """Serve `contract` with what `load` yields; nothing is served until it has.
+
+    `facades` are routes in the shape of other APIs: modules with a `router` and a `refusal`. They come first, so that
+    one may answer more at a path than the contract asks for.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -36,6 +43,8 @@ def create_app(contract: ModuleType, load: Load, settings: ServiceSettings) -> F
             yield {"implementation": implementation, "describe": errors.describe}
 
     app = FastAPI(title=f"Plumbline {contract.NAME}", version=contract.VERSION, lifespan=lifespan)
+    for facade in facades:
+        app.include_router(facade.router)
     app.include_router(contract.router)
     app.include_router(operations.router)
     described = document(contract)
@@ -45,6 +54,8 @@ def create_app(contract: ModuleType, load: Load, settings: ServiceSettings) -> F
     app.add_middleware(Idempotency, repeatable=Declared(described, "post", takes_header("idempotency-key")))
     app.add_middleware(Guard, token=settings.token, max_bytes=settings.max_request_bytes)
     app.add_middleware(Observe)
+    for facade in facades:
+        app.add_middleware(Facade, facade=facade)
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -53,12 +64,12 @@ def create_app(contract: ModuleType, load: Load, settings: ServiceSettings) -> F
     return app
 
 
-def serve(contract: ModuleType, load: Load, settings: ServiceSettings) -> None:
+def serve(contract: ModuleType, load: Load, settings: ServiceSettings, facades: Sequence[ModuleType] = ()) -> None:
     """Run until SIGTERM or SIGINT: no new requests, `grace_seconds` for those under way, then an end with status 0."""
     logs.configure(contract.NAME, settings.log_level)
     signal.signal(signal.SIGTERM, _end)
     uvicorn.run(
-        create_app(contract, load, settings),
+        create_app(contract, load, settings, facades),
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from plumbline_contracts import generator as contract
+from plumbline_contracts import openai
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 
 from .counting import Counted
+from .facade import OpenAIFacade
 from .folders import ModelFolders
 from .settings import Settings
 
@@ -31,19 +33,19 @@ def main() -> None:
         if config.engine == "canned":
             from .canned import CannedGenerator
 
-            yield Counted(CannedGenerator.load(config.canned_file))
+            yield OpenAIFacade(Counted(CannedGenerator.load(config.canned_file)))
         elif config.engine == "local":
-            yield Counted(load_local(config, ModelFolders.open(config)))
+            yield OpenAIFacade(Counted(load_local(config, ModelFolders.open(config))))
         else:
             from .routed import RoutedGenerator, inference_server
 
             server, folders = inference_server(config), ModelFolders.open(config)
             try:
-                yield Counted(RoutedGenerator(server, folders, lambda: load_local(config, folders)))
+                yield OpenAIFacade(Counted(RoutedGenerator(server, folders, lambda: load_local(config, folders))))
             finally:
                 await server.close()
 
-    app.serve(contract, load, config)
+    app.serve(contract, load, config, facades=[openai])
 
 
 if __name__ == "__main__":

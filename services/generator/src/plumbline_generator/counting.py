@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol
 
 from plumbline_contracts import generator as contract
-from plumbline_contracts.common import Info
 from plumbline_contracts.generator import FinishReason, Generation, GenerationRequest
-from plumbline_contracts.operations import Service
 from prometheus_client import Counter
+
+from .around import Around
 
 _PROMPT = Counter("plumbline_generator_prompt_tokens", "Of the prompts that were completed.")
 # The hit rate is cached / (cached + computed): an engine that does not tell adds to neither.
@@ -18,15 +17,8 @@ _COMPLETION = Counter("plumbline_generator_completion_tokens", "Written.")
 _SAVED = Counter("plumbline_generator_loop_tokens_saved", "Not written, since a loop was ended before its limit.")
 
 
-class _Implementation(contract.Generator, Service, Protocol):
-    """What an engine is."""
-
-
-class Counted(contract.Generator):
+class Counted(Around):
     """An engine of which everything that it completes is counted."""
-
-    def __init__(self, engine: _Implementation) -> None:
-        self._engine = engine
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | contract.Origin]:
         async with aclosing(self._engine.stream(request)) as results:
@@ -34,18 +26,6 @@ class Counted(contract.Generator):
                 if isinstance(result, Generation):
                     count(result)
                 yield result
-
-    async def models(self) -> contract.Models:
-        return await self._engine.models()
-
-    async def identity(self, model: str) -> contract.ModelIdentity:
-        return await self._engine.identity(model)
-
-    async def check(self) -> None:
-        await self._engine.check()
-
-    def info(self) -> Info:
-        return self._engine.info()
 
 
 def count(one: Generation) -> None:

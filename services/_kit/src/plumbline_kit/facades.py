@@ -1,0 +1,42 @@
+"""Routes in the shape of another API: their problems are told as the clients of that API parse them. Pure ASGI."""
+
+import json
+from types import ModuleType
+
+from plumbline_contracts.common import Problem
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Facade:
+    """`facade.refusal` makes of a problem the status and body of an answer. Outermost, so that it sees them all."""
+
+    def __init__(self, app: ASGIApp, facade: ModuleType) -> None:
+        self.app, self.refusal = app, facade.refusal
+        self.paths = {route.path for route in facade.router.routes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] not in self.paths:
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+
+        async def send_reshaped(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and _is_problem(message):
+                start = message
+                return
+            if start is not None:  # a problem's body is one message
+                status, body = self.refusal(Problem.model_validate_json(message["body"]))
+                content = json.dumps(body, ensure_ascii=False).encode()
+                headers = MutableHeaders(raw=list(start["headers"]))
+                headers["Content-Type"], headers["Content-Length"] = "application/json", str(len(content))
+                await send({**start, "status": status, "headers": headers.raw})
+                start, message = None, {**message, "body": content}
+            await send(message)
+
+        await self.app(scope, receive, send_reshaped)
+
+
+def _is_problem(start: Message) -> bool:
+    return MutableHeaders(raw=list(start["headers"])).get("content-type") == "application/problem+json"

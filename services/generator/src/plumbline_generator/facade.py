@@ -1,0 +1,102 @@
+"""The generator as a server of OpenAI's API, whatever its engine is."""
+
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from plumbline_contracts import openai
+from plumbline_contracts.generator import Generation, GenerationRequest, Model, Origin
+
+from . import asked, told
+from .around import Around
+
+
+class OpenAIFacade(Around):
+    async def complete(self, request: openai.CompletionRequest) -> openai.Completion:
+        chunks = [chunk async for chunk in self._completion(request)]
+        choices = sorted((one for chunk in chunks for one in chunk.choices), key=lambda one: one.index)
+        return chunks[-1].model_copy(update={"choices": choices})
+
+    async def complete_streaming(self, request: openai.CompletionRequest) -> AsyncGenerator[openai.Completion]:
+        async with aclosing(self._completion(request)) as chunks:
+            async for chunk in chunks:
+                if chunk.choices or _wants_usage(request):
+                    yield chunk
+
+    async def _completion(self, request: openai.CompletionRequest) -> AsyncGenerator[openai.Completion]:
+        prompts, choices = asked.prompts_of(request), request.n or 1
+        head: dict[str, Any] = _head("cmpl", request.model) | {"object": "text_completion"}
+        done = list[Generation]()
+        async with aclosing(self.stream(asked.completion(request))) as results:
+            async for one in results:
+                if isinstance(one, Generation):
+                    done.append(one)
+                    choice = told.completion_choice(request, prompts[int(one.id) // choices], one)
+                    yield openai.Completion(**head, choices=[choice], usage=None, system_fingerprint=None)
+                else:
+                    usage = told.usage(done, choices, written=request.max_tokens != 0)
+                    yield openai.Completion(**head, choices=[], usage=usage, system_fingerprint=_fingerprint(one))
+
+    async def chat(self, request: openai.ChatCompletionRequest) -> openai.ChatCompletion:
+        answer = await self.generate(await self._chat(request))
+        choices = [
+            openai.ChatChoice(
+                index=int(one.id),
+                message=told.message(one),
+                logprobs=told.chat_logprobs(one),
+                finish_reason=told.finish_reason(one),
+            )
+            for one in answer.generations
+        ]
+        return openai.ChatCompletion(
+            **_head("chatcmpl", request.model),
+            object="chat.completion",
+            choices=choices,
+            usage=told.usage(answer.generations, request.n or 1),
+            system_fingerprint=_fingerprint(answer),
+        )
+
+    async def chat_streaming(self, request: openai.ChatCompletionRequest) -> AsyncGenerator[openai.ChatCompletionChunk]:
+        head: dict[str, Any] = _head("chatcmpl", request.model) | {"object": "chat.completion.chunk"}
+        done = list[Generation]()
+        async with aclosing(self.stream(await self._chat(request))) as results:
+            async for one in results:
+                if isinstance(one, Generation):
+                    done.append(one)
+                    choice = openai.ChunkChoice(
+                        index=int(one.id),
+                        delta=told.message(one),
+                        logprobs=told.chat_logprobs(one),
+                        finish_reason=told.finish_reason(one),
+                    )
+                    yield openai.ChatCompletionChunk(**head, choices=[choice], usage=None, system_fingerprint=None)
+                elif _wants_usage(request):
+                    usage, origin = told.usage(done, request.n or 1), _fingerprint(one)
+                    yield openai.ChatCompletionChunk(**head, choices=[], usage=usage, system_fingerprint=origin)
+
+    async def _chat(self, request: openai.ChatCompletionRequest) -> GenerationRequest:
+        return asked.chat(request, await self.models())
+
+    async def listed(self) -> openai.ModelList:
+        models = (await self.models()).models
+        return openai.ModelList(models=models, object="list", data=[_listed(model) for model in models])
+
+
+def _head(kind: str, model: str) -> dict[str, Any]:
+    return {"id": f"{kind}-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
+
+
+def _fingerprint(origin: Origin) -> str:
+    return f"{origin.engine} {origin.engine_version}"
+
+
+def _wants_usage(request: openai.CompletionRequest | openai.ChatCompletionRequest) -> bool:
+    return request.stream_options is not None and request.stream_options.include_usage
+
+
+def _listed(model: Model) -> openai.ListedModel:
+    return openai.ListedModel(
+        id=model.name, object="model", created=0, owned_by="plumbline", max_model_len=model.context_length
+    )

@@ -1,0 +1,130 @@
+"""OpenAI's own client against the service as a process."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+from plumbline_contracts.generator import GenerationRequest
+
+Serve = Callable[..., httpx.Client]
+
+
+@pytest.fixture(scope="module")
+def service(tiny_model: Path, serve: Serve) -> httpx.Client:
+    return serve(MODELS_DIR=tiny_model.parent, THREADS=1)
+
+
+@pytest.fixture(scope="module")
+def client(service: httpx.Client) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{service.base_url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def canned(serve: Serve) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{serve(ENGINE='canned').base_url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_a_completion_is_what_the_contract_s_own_operation_writes(
+    service: httpx.Client, client: openai.OpenAI, ask: Callable[..., GenerationRequest]
+) -> None:
+    own = service.post("/v1/generations", json=ask("one", "two", stop=["e"]).model_dump()).json()["generations"]
+    answer = client.completions.create(model="tiny", prompt=["one", "two"], max_tokens=24, temperature=0, stop="e")
+    assert [(one.index, one.text) for one in answer.choices] == [(0, own[0]["text"]), (1, own[1]["text"])]
+    assert {one.finish_reason for one in answer.choices} <= {"stop", "length"}
+    assert answer.usage is not None and answer.usage.prompt_tokens_details is not None
+    assert answer.usage.prompt_tokens == sum(one["prompt_tokens"] for one in own)
+    assert answer.usage.completion_tokens == sum(one["completion_tokens"] for one in own)
+
+
+def test_models_are_listed_for_both_kinds_of_client(service: httpx.Client, client: openai.OpenAI) -> None:
+    assert [(one.id, one.owned_by) for one in client.models.list()] == [("tiny", "plumbline")]
+    assert service.get("/v1/models").json()["models"][0]["name"] == "tiny"
+
+
+def test_choices_differ_and_a_seed_repeats_them(client: openai.OpenAI) -> None:
+    def texts(seed: int | None) -> list[str]:
+        answer = client.completions.create(model="tiny", prompt="one", n=3, seed=seed, temperature=2)
+        return [one.text for one in answer.choices]
+
+    assert len(set(texts(7))) == 3
+    assert texts(7) == texts(7)
+    assert texts(None) != texts(None)
+
+
+def test_tokens_and_echo_and_scores(client: openai.OpenAI) -> None:
+    """As lm-evaluation-harness asks for the likelihood of a text: everything scored, one token written."""
+    tokens = [10, 20, 30, 40]
+    scored = client.completions.create(
+        model="tiny", prompt=[tokens, tokens], max_tokens=1, echo=True, logprobs=1, temperature=0
+    )
+    for choice in scored.choices:
+        assert choice.logprobs is not None and choice.logprobs.token_logprobs is not None
+        assert choice.logprobs.top_logprobs is not None and choice.logprobs.tokens is not None
+        assert len(choice.logprobs.token_logprobs) == 5 and choice.logprobs.token_logprobs[0] is None
+        assert choice.text == "".join(choice.logprobs.tokens)
+        for value, best in zip(choice.logprobs.token_logprobs[1:], choice.logprobs.top_logprobs[1:], strict=True):
+            assert value <= max(best.values()) <= 0
+    alone = client.completions.create(model="tiny", prompt=tokens, max_tokens=0, echo=True, temperature=0)
+    assert alone.choices[0].text == "".join((scored.choices[0].logprobs.tokens or [])[:4])  # type: ignore[union-attr]
+    assert alone.usage is not None and alone.usage.completion_tokens == 0
+
+
+def test_choices_stream_and_usage_comes_last(client: openai.OpenAI) -> None:
+    stream = client.completions.create(
+        model="tiny",
+        prompt=["one", "two"],
+        max_tokens=8,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *chunks, last = stream
+    whole = client.completions.create(model="tiny", prompt=["one", "two"], max_tokens=8, temperature=0)
+    assert {chunk.choices[0].index: chunk.choices[0].text for chunk in chunks} == {
+        one.index: one.text for one in whole.choices
+    }
+    assert last.choices == [] and last.usage is not None and last.usage.completion_tokens == 16
+
+
+def test_chat(canned: openai.OpenAI) -> None:
+    hello = [{"role": "user", "content": "Hello"}]
+    whole = canned.chat.completions.create(model="canned", messages=hello)  # type: ignore[call-overload]
+    assert whole.choices[0].message.content.startswith("This is canned answer")
+    chunks = list(canned.chat.completions.create(model="canned", messages=hello, stream=True))  # type: ignore[call-overload]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
+    assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param"),
+    [
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"logit_bias": {"5": 1}}, "logit_bias"),
+        ({"extra_body": {"min_p": 0.1}}, "min_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"n": 128, "prompt": ["a", "b", "c"]}, "prompts"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(client: openai.OpenAI, parameters: dict[str, object], param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.completions.create(**{"model": "tiny", "prompt": "a"} | parameters)  # type: ignore[call-overload]
+    assert (refused.value.param, refused.value.type) == (param, "invalid_request_error")
+
+
+def test_problems_have_the_shape_that_the_client_parses(service: httpx.Client, client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.completions.create(model="nope", prompt="a")
+    assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
+    with pytest.raises(openai.NotFoundError):
+        client.completions.create(model="nope", prompt="a", stream=True)
+    with pytest.raises(openai.BadRequestError, match="Prompt 1") as long:
+        client.completions.create(model="tiny", prompt=["a", "b" * 300])
+    assert long.value.code == "cannot-complete"
+    broken = service.post("/v1/completions", content=b"{", headers={"Content-Type": "application/json"})
+    assert (broken.status_code, set(broken.json())) == (400, {"error"})
+    own = service.post("/v1/generations", content=b"{", headers={"Content-Type": "application/json"})
+    assert own.headers["content-type"] == "application/problem+json"
