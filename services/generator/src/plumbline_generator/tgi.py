@@ -33,6 +33,7 @@ _ENDS = {
     "eos_token": FinishReason.EOS,
     "stop_sequence": FinishReason.STOP_STRING,
 }
+FEATURES = ("logprobs", "stop_loops", "deadline_seconds")
 Told = dict[str, Any]
 """What the server tells at /info."""
 
@@ -61,7 +62,7 @@ class TGIServer:
 
     async def stream(self, request: GenerationRequest, told: Told) -> AsyncGenerator[Generation | contract.Origin]:
         """Complete every prompt. An outage that one of them meets ends the others: the request is to be repeated."""
-        refuse_what_it_cannot(request, "TGI", "logprobs", "stop_loops", "deadline_seconds")
+        refuse_what_it_cannot(request, "TGI", *FEATURES)
         if request.logprobs is not None and not _unchanged(request):
             detail = "TGI tells log-probabilities after temperature and penalty; ask for them with neither, or not."
             raise ProblemError(422, "unsupported-decoding", detail)
