@@ -9,9 +9,11 @@ from plumbline_contracts import openai
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 
+from .around import Engine
 from .counting import Counted
 from .facade import OpenAIFacade
 from .folders import ModelFolders
+from .queued import Queued
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ def load_local(config: Settings, folders: ModelFolders) -> "LocalGenerator":
     return LocalGenerator.load(config, folders)
 
 
+def served(engine: Engine, config: Settings) -> OpenAIFacade:
+    return OpenAIFacade(Queued(Counted(engine), config.queue))
+
+
 def main() -> None:
     config = settings.load(Settings)
 
@@ -33,15 +39,15 @@ def main() -> None:
         if config.engine == "canned":
             from .canned import CannedGenerator
 
-            yield OpenAIFacade(Counted(CannedGenerator.load(config.canned_file)))
+            yield served(CannedGenerator.load(config.canned_file), config)
         elif config.engine == "local":
-            yield OpenAIFacade(Counted(load_local(config, ModelFolders.open(config))))
+            yield served(load_local(config, ModelFolders.open(config)), config)
         else:
             from .routed import RoutedGenerator, inference_server
 
             server, folders = inference_server(config), ModelFolders.open(config)
             try:
-                yield OpenAIFacade(Counted(RoutedGenerator(server, folders, lambda: load_local(config, folders))))
+                yield served(RoutedGenerator(server, folders, lambda: load_local(config, folders)), config)
             finally:
                 await server.close()
 

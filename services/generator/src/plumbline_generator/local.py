@@ -45,6 +45,7 @@ class LocalGenerator(contract.Generator):
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | Origin]:
         """Each result as it is finished, then what wrote them. Closing it cancels what is not finished."""
+        asked = time.monotonic()  # a deadline counts from here: loading a model may take most of it
         loaded = await self._shelf.take(request.model)
         rows, refused = await asyncio.to_thread(prepared, loaded, request)
         for one in refused:
@@ -52,7 +53,7 @@ class LocalGenerator(contract.Generator):
         results: asyncio.Queue[Generation] = asyncio.Queue()
         work = Work(_handing_over(results))
         if request.deadline_seconds is not None:
-            work.ends = time.monotonic() + request.deadline_seconds
+            work.ends = asked + request.deadline_seconds
         try:
             async with self._working(loaded, request, rows, work):
                 for _ in rows:

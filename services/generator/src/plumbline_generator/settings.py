@@ -32,6 +32,7 @@ class Settings(ServiceSettings):
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     loaded_models: int = Field(default=2, ge=1, le=64, description="Models kept in memory.")
+    queue: int = Field(default=4096, ge=256, description="Prompts unfinished at a time; more are refused with 429.")
     canned_file: FilePath | None = Field(default=None, description='JSONL of {"prompt": ..., "text": ...} for canned.')
 
     @model_validator(mode="after")
