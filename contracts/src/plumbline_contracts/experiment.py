@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from .analyzer import AnalysisSettings
 from .common import Identifier, Language, Request, Text
-from .generator import Decoding, ModelReference
+from .generator import Decoding, ModelReference, StopLoops
 from .judge import RubricLanguage
 from .trainer import Hyperparameters, Method
 
@@ -152,6 +152,12 @@ class Panel(Request):
     quorum: int | None = Field(default=None, ge=1, description="Judges that must have scored; null: all of them.")
 
 
+class ExperimentDecoding(Decoding):
+    """Loops are ended early, and a share of them is audited, unless `stop_loops` is null."""
+
+    stop_loops: StopLoops | None = Field(default=StopLoops(), description="Null lets every text run to its end.")
+
+
 class Limits(Request):
     """What an experiment may spend. At a limit it is paused; batches under way are still stored, so tokens may be a
     little more. Everything counts, also what is done again.
@@ -179,7 +185,7 @@ class ExperimentSpec(Request):
     trainings: dict[Identifier, Training] = {}
     prompts: Prompts = Prompts()
     arms: list[Arm] = Field(min_length=1)
-    decoding: Decoding
+    decoding: ExperimentDecoding
     judges: list[JudgeChoice] = [JudgeChoice()]
     panels: list[Panel] = []
     analysis: AnalysisSettings = AnalysisSettings()

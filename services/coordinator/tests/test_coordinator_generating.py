@@ -8,7 +8,7 @@ import pytest
 from plumbline_contracts.analyzer import DetectionRequest
 from plumbline_contracts.coordinator import ExperimentState, PhaseName, Usage
 from plumbline_contracts.experiment import ExperimentSpec
-from plumbline_contracts.generator import Generation, GenerationResponse
+from plumbline_contracts.generator import Generation, GenerationResponse, StopLoops
 from plumbline_coordinator import accounting, database
 from plumbline_coordinator.accounting import used
 from plumbline_coordinator.check import Draft
@@ -19,7 +19,8 @@ from plumbline_coordinator.settings import Settings
 from plumbline_coordinator.stages import STAGES
 from plumbline_coordinator.stages.generate import _outcome, responses
 from plumbline_coordinator.store import Store
-from sqlalchemy import text
+from plumbline_coordinator.tables import experiment
+from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
 SPEC: dict[str, Any] = {
@@ -81,6 +82,20 @@ def test_what_has_no_response_or_no_instruction_is_no_response(run: Callable[...
     attempt.save(PhaseName.GENERATE, [("arm/fr", given)])
     found = [(one.item, instruction, body) for one, instruction, body in responses(draft, "arm/fr", ["1", "2", "3"])]
     assert found == [("1", "Salut.", {"text": "Oui."})]
+
+
+def test_an_experiment_ends_loops_unless_it_says_otherwise_or_was_stored_before(
+    run: Callable[..., Run], store: Store
+) -> None:
+    assert run().spec.decoding.stop_loops == StopLoops(audit_share=0.05)
+    assert run(decoding={"max_new_tokens": 8, "stop_loops": None}).spec.decoding.stop_loops is None
+    draft = run()
+    store.create(draft.id, draft.spec, "", "a.yaml", {}, "0" * 64)
+    assert store.spec(draft.id).decoding == draft.spec.decoding
+    with store.engine.begin() as connection:
+        old = draft.spec.model_dump(mode="json", exclude={"decoding": {"stop_loops"}})
+        connection.execute(update(experiment).values(resolved=old))
+    assert store.spec(draft.id).decoding.stop_loops is None
 
 
 LOOP = {"onset": 4, "period": 3, "met_at": 10, "tokens_saved": 0}

@@ -93,6 +93,8 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("generate", {"said": {"/info": {"version": "1.0.1"}}}),
     ("generate", {"spec": {"decoding": {"max_new_tokens": 8, "seed": 1}}}),
     ("generate", {"spec": {"decoding": {"max_new_tokens": 8, "stop": ["\n"]}}}),
+    ("generate", {"spec": {"decoding": {"max_new_tokens": 8, "stop_loops": None}}}),
+    ("generate", {"spec": {"decoding": {"max_new_tokens": 8, "stop_loops": {"audit_share": 0.1}}}}),
     ("generate", {"spec": URIAL}),
     ("generate", {"spec": SAMPLED}),
     ("detect", {"input": {"response": "Ha."}}),
@@ -109,6 +111,7 @@ SAME: list[tuple[str, dict[str, Any]]] = [
     ("generate", {"input": {"id": "2"}}),
     ("generate", {"spec": {"name": "other", "description": "x", "languages": ["fr"], "analysis": {"seed": 3}}}),
     ("generate", {"spec": {"models": {"tiny": {"base": "the-same-weights"}}}, "said": {}}),
+    ("generate", {"spec": {"decoding": {"max_new_tokens": 8, "stop_loops": {"min_repeats": 6}}}}),
     ("detect", {"input": {"id": "2"}}),
     ("judge", {"input": {"id": "2"}, "said": {"/info": {"contract": "c/1.1.0"}}}),
 ]
@@ -122,6 +125,19 @@ def test_what_determines_an_answer_makes_another_key(store: Store, stage: str, c
 @pytest.mark.parametrize(("stage", "change"), SAME)
 def test_what_does_not_leaves_the_key(store: Store, stage: str, change: dict[str, Any]) -> None:
     assert key(store, stage, **change) == key(store, stage)
+
+
+def test_what_is_off_is_not_in_the_key_so_that_answers_of_before_it_could_be_said_still_count(store: Store) -> None:
+    spec = ExperimentSpec.model_validate(SPEC | {"decoding": {"max_new_tokens": 8, "stop_loops": None}})
+    run = Draft(store, Settings(PLUMBLINE_ARTIFACTS_DIR=Path(str(store.engine.url.database)).parent), spec, {})
+
+    async def asked(service: str, path: str, answer: Any, **query: str) -> Any:
+        return answer.model_validate(SAID[path] | query)
+
+    *_, decoding, _ = asyncio.run(STAGES[PhaseName.GENERATE].identity(run, "arm/fr", asked))
+    assert decoding == {
+        "max_new_tokens": 8, "temperature": 0, "top_p": 1, "top_k": 0, "repetition_penalty": 1, "stop": [], "seed": 0
+    }  # fmt: skip
 
 
 def test_random_numbers_are_made_from_the_id_of_a_prompt(store: Store) -> None:

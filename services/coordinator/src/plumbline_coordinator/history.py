@@ -15,6 +15,7 @@ from plumbline_contracts.experiment import Arm, ExperimentSpec
 from sqlalchemy import Row
 
 from .records import records
+from .resolved import resolved
 from .run import Run
 from .settings import Settings
 from .stages.train import used_trainings
@@ -62,7 +63,7 @@ class History:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store, self.settings = store, settings
         rows = store.completed(_RECENT)
-        self.past = [(row, ExperimentSpec.model_validate(row.resolved)) for row in rows if row.manifest]
+        self.past = [(row, resolved(row.resolved)) for row in rows if row.manifest]
 
     def rate(self, phase: PhaseName, spec: ExperimentSpec, services: Services) -> Rate | None:
         """Of a phase in the experiments whose services, and models, were the same."""

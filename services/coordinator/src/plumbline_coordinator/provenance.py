@@ -13,6 +13,7 @@ from plumbline_contracts.generator import ModelIdentity
 from plumbline_contracts.judge import Rubric
 
 from . import __version__
+from .resolved import resolved
 from .run import Run
 from .stages.train import used_trainings
 
@@ -57,7 +58,7 @@ def aspects(rubric: Rubric) -> list[str]:
 def stored(row: Any) -> Manifest:
     """The manifest of an experiment, also one that is not prepared yet or that an older coordinator prepared."""
     known = row.manifest or {"services": {}, "rubrics": {}, "prompts": {}, "files": {}, "weights": {}}
-    spec = ExperimentSpec.model_validate(row.resolved)
+    spec = resolved(row.resolved)
     later: dict[str, Any] = {"defaults": defaults(row.spec, row.resolved), "seeds": seeds(spec), "packages": {}}
     given = {"source": row.source, "text": row.spec, "spec": row.resolved, "analysis": None}
     given |= {"models": {}, "reused": {}, "judged_on": {}, "usage": []}

@@ -9,6 +9,7 @@ from plumbline_contracts.coordinator import PhaseName, PhaseState, Submission
 from plumbline_contracts.experiment import ExperimentSpec, leaves
 from plumbline_kit.errors import ProblemError
 
+from .resolved import resolved
 from .rows import Outcome, Recorded
 from .store import Store
 
@@ -41,7 +42,7 @@ def _faults(store: Store, only: PhaseName, id: str, spec: ExperimentSpec, files:
     row, before = store.get(id), _ORDER[_ORDER.index(only) - 1]
     if store.phases(id)[before].state != PhaseState.DONE:
         return [Place(place=id, message=f"its phase {before.value} has not ended")]
-    theirs = ExperimentSpec.model_validate(row.resolved)
+    theirs = resolved(row.resolved)
     ours = _determining(spec, only, spec, {path: file.sha256 for path, file in files.items()})
     have = _determining(theirs, only, spec, {path: file["sha256"] for path, file in row.files.items()})
     a, b, nothing = leaves(ours), leaves(have), "nothing"

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, upda
 from . import accounting
 from .attempt import Attempt
 from .database import insert_new
+from .resolved import resolved
 from .rows import Chunk, Item, Outcome, Recorded
 from .tables import chunk, experiment, flow, item, phase, result, training
 from .transactions import GOING_ON, now
@@ -114,7 +115,7 @@ class Store(Transitions):
             return {key: value for key, value in connection.execute(query)}
 
     def spec(self, id: str) -> ExperimentSpec:
-        return ExperimentSpec.model_validate(self.get(id).resolved)
+        return resolved(self.get(id).resolved)
 
     def files(self, id: str) -> dict[str, Artifact]:
         return {path: Artifact(**artifact) for path, artifact in self.get(id).files.items()}
