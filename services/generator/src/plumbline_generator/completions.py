@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import httpx2
-from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
+from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAioHttpClient
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion
 from plumbline_kit.errors import ProblemError
@@ -41,6 +41,7 @@ class Completions:
             api_key="none" if key is None else key.get_secret_value(),
             timeout=config.backend_timeout_seconds,
             max_retries=config.backend_retries,  # with backoff, after the time that Retry-After names
+            http_client=DefaultAioHttpClient(),  # a fraction of the processor time of the other
         )
         self._hasty = self._client.with_options(max_retries=0, timeout=5)
 
