@@ -21,7 +21,7 @@ from .conftest import Process
 
 Ask = Callable[..., GenerationRequest]
 Serve = Callable[..., httpx.Client]
-MODEL = {"name": "tiny", "source": "folder", "weights_sha256": None, "context_length": None}
+MODEL = {"name": "tiny", "source": "folder", "weights_sha256": None, "context_length": 256}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,9 @@ def test_the_local_engine_answers_requests_at_the_same_time(tiny_model: Path, as
     parsed = [GenerationResponse.model_validate_json(answer.content) for answer in answers]
     assert len({answer.generations[1] for answer in parsed}) == 1
     assert {answer.weights_sha256 for answer in parsed} == {digest(tiny_model)[0]}
-    assert client.get("/v1/models").json()["models"] == [MODEL | {"loaded": True}]
+    assert client.get("/v1/models").json()["models"] == [
+        MODEL | {"loaded": True, "weights_sha256": digest(tiny_model)[0]}
+    ]
 
 
 def identity(client: httpx.Client, model: str) -> httpx.Response:

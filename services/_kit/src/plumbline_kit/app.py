@@ -55,7 +55,7 @@ def create_app(
     app.add_middleware(Guard, token=settings.token, max_bytes=settings.max_request_bytes)
     app.add_middleware(Observe)
     for facade in facades:
-        app.add_middleware(Facade, facade=facade)
+        app.add_middleware(Facade, facade=facade, contract=contract)
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -135,3 +135,8 @@ class Digests:
             if known is None or known[0] != now:
                 known = self._known[path] = now, digest(path)[0]
         return known[1]
+
+    def known(self, path: Path) -> str | None:
+        """The digest where it need not be computed."""
+        known = self._known.get(path)
+        return known[1] if known is not None and known[0] == state(path) else None

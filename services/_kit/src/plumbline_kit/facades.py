@@ -9,11 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Facade:
-    """`facade.refusal` makes of a problem the status and body of an answer. Outermost, so that it sees them all."""
+    """`facade.refusal` makes of a problem the status and body of an answer. Outermost, so that it sees them all.
 
-    def __init__(self, app: ASGIApp, facade: ModuleType) -> None:
+    At a path that the contract has too, problems stay what the contract says.
+    """
+
+    def __init__(self, app: ASGIApp, facade: ModuleType, contract: ModuleType) -> None:
         self.app, self.refusal = app, facade.refusal
-        self.paths = {route.path for route in facade.router.routes}
+        self.paths = {route.path for route in facade.router.routes} - {route.path for route in contract.router.routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in self.paths:

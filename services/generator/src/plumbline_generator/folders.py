@@ -8,12 +8,14 @@ from plumbline_kit import hub
 from plumbline_kit.artifacts import SCHEME, ArtifactStore, open_store
 from plumbline_kit.errors import ProblemError
 
+from .memory import context_length
 from .settings import Settings
 
 
-def listed(name: str, *, loaded: bool = False) -> Model:
+def listed(name: str, folder: Path, *, loaded: bool = False, sha256: str | None = None) -> Model:
     source = "artifact" if name.startswith(SCHEME) else "folder"
-    return Model(name=name, loaded=loaded, source=source, weights_sha256=None, context_length=None)
+    longest = context_length(folder)
+    return Model(name=name, loaded=loaded, source=source, weights_sha256=sha256, context_length=longest)
 
 
 class ModelFolders:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -22,6 +23,7 @@ from .encoding import encode, fault
 from .failures import Refused, failed
 from .folders import ModelFolders
 from .forward import SharedForward
+from .memory import MIB, Need
 from .prefixes import common_length
 from .settings import Settings
 from .weights import LoadedModel, Shelf
@@ -31,7 +33,15 @@ class LocalGenerator(contract.Generator):
     def __init__(self, folders: ModelFolders, config: Settings) -> None:
         self._folders, self._batch_size, self._dtype = folders, config.batch_size, config.dtype
         self._kv_cache_bytes = config.kv_cache_mb * 2**20
-        self._shelf = Shelf(folders, room=config.loaded_models, dtype=config.dtype, batch_of=self._batch_of)
+        self._shelf = Shelf(
+            folders,
+            room=config.loaded_models,
+            dtype=config.dtype,
+            batch_of=self._batch_of,
+            need_of=self._need_of,
+            most_bytes=None if config.memory_mb is None else config.memory_mb * MIB,
+            trusted=config.trusted_code,
+        )
         libraries = f"torch {torch.__version__}, {config.dtype} on {self._shelf.device}, plumbline {__version__}"
         self._version = f"{transformers.__version__} ({libraries})"
 
@@ -46,23 +56,23 @@ class LocalGenerator(contract.Generator):
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | Origin]:
         """Each result as it is finished, then what wrote them. Closing it cancels what is not finished."""
         asked = time.monotonic()  # a deadline counts from here: loading a model may take most of it
-        loaded = await self._shelf.take(request.model)
-        rows, refused = await asyncio.to_thread(prepared, loaded, request)
-        for one in refused:
-            yield one
-        results: asyncio.Queue[Generation] = asyncio.Queue()
-        work = Work(_handing_over(results))
-        if request.deadline_seconds is not None:
-            work.ends = asked + request.deadline_seconds
-        try:
-            async with self._working(loaded, request, rows, work):
-                for _ in rows:
-                    yield await results.get()
-        finally:
-            work.cancelled.set()
-        yield Origin(
-            model=request.model, weights_sha256=loaded.sha256, engine="transformers", engine_version=self._version
-        )
+        async with self._shelf.using(request.model) as loaded:
+            rows, refused = await asyncio.to_thread(prepared, loaded, request)
+            for one in refused:
+                yield one
+            results: asyncio.Queue[Generation] = asyncio.Queue()
+            work = Work(_handing_over(results))
+            if request.deadline_seconds is not None:
+                work.ends = asked + request.deadline_seconds
+            try:
+                async with self._working(loaded, request, rows, work):
+                    for _ in rows:
+                        yield await results.get()
+            finally:
+                work.cancelled.set()
+            yield Origin(
+                model=request.model, weights_sha256=loaded.sha256, engine="transformers", engine_version=self._version
+            )
 
     @asynccontextmanager
     async def _working(
@@ -81,6 +91,10 @@ class LocalGenerator(contract.Generator):
             finally:
                 work.cancelled.set()
                 await asyncio.wait([running])
+
+    def _need_of(self, folder: Path) -> Need:
+        itemsize: int = getattr(torch, self._dtype).itemsize
+        return Need.of(folder, itemsize, self._batch_size, self._kv_cache_bytes)
 
     def _batch_of(self, model: PreTrainedModel) -> Batch | None:
         forward = SharedForward.of(model, self._batch_size)

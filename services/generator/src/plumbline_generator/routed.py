@@ -89,7 +89,7 @@ class RoutedGenerator(contract.Generator):
         served = await self._served()
         if self._local is None:
             here = await asyncio.to_thread(self._folders.available)
-            local = [listed(name) for name in here]
+            local = [listed(name, folder) for name, folder in here.items()]
         else:
             local = (await self._local.models()).models
         there = [_there(name) for name in served]

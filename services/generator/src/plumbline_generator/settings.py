@@ -32,6 +32,10 @@ class Settings(ServiceSettings):
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     loaded_models: int = Field(default=2, ge=1, le=64, description="Models kept in memory.")
+    memory_mb: int | None = Field(
+        default=None, ge=1, description="Of all loaded models; nine tenths of what the machine, container or GPU has."
+    )
+    trusted_code: list[str] = Field(default=[], description="References of models whose folders' own code may be run.")
     queue: int = Field(default=4096, ge=256, description="Prompts unfinished at a time; more are refused with 429.")
     canned_file: FilePath | None = Field(default=None, description='JSONL of {"prompt": ..., "text": ...} for canned.')
 

@@ -1,0 +1,102 @@
+"""What a model will take, from the headers of its weights, and what this machine or its container has."""
+
+import json
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+MIB = 2**20
+_CGROUP = Path("/sys/fs/cgroup")
+_KEPT_FREE = 0.1  # of all memory, for everything else
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes. `cache`: keys and values of a full batch."""
+
+    weights: int
+    cache: int
+
+    @classmethod
+    def of(cls, folder: Path, itemsize: int, rows: int, most_cache: int) -> Self:
+        """At `itemsize` bytes a parameter; ValueError where a header cannot be read."""
+        weights = sum(_parameters(file) for file in sorted(folder.glob("*.safetensors"))) * itemsize
+        told = _text_config(folder)
+        layers, heads = told.get("num_hidden_layers"), told.get("num_attention_heads")
+        longest = context_length(folder)
+        if not (layers and heads and longest and told.get("hidden_size")):
+            return cls(weights, most_cache)
+        width = told.get("head_dim") or told["hidden_size"] // heads
+        token = 2 * layers * (told.get("num_key_value_heads") or heads) * width * itemsize
+        return cls(weights, min(most_cache, 2 * rows * longest * token))  # rows, and prefixes beside them
+
+    @property
+    def bytes(self) -> int:
+        return self.weights + self.cache
+
+    def __str__(self) -> str:
+        return f"{mib(self.weights)} of weights and {mib(self.cache)} of keys and values"
+
+
+def mib(size: int) -> str:
+    return f"{math.ceil(size / MIB):,} MiB"
+
+
+def context_length(folder: Path) -> int | None:
+    """The most tokens of a prompt and its text, as config.json tells."""
+    told = _text_config(folder)
+    found = told.get("max_position_embeddings") or told.get("n_positions")
+    return found if isinstance(found, int) else None
+
+
+def budget() -> int:
+    """What models may take together where no setting says it: nine tenths of the machine's or container's memory."""
+    limit = _cgroup("memory.max")
+    total = int(psutil.virtual_memory().total)
+    return int((1 - _KEPT_FREE) * (total if limit is None else min(limit, total)))
+
+
+def available() -> int:
+    """Free now, files that could be dropped from memory included."""
+    free, limit, used = int(psutil.virtual_memory().available), _cgroup("memory.max"), _cgroup("memory.current")
+    return free if limit is None or used is None else min(free, limit - used + _droppable())
+
+
+def _parameters(file: Path) -> int:
+    """Elements of all tensors. The header is an 8-byte length and so much JSON (safetensors' format description)."""
+    with file.open("rb") as content:
+        start = content.read(8)
+        if len(start) < 8 or (length := struct.unpack("<Q", start)[0]) > file.stat().st_size:
+            raise ValueError(f"{file.name} has no safetensors header")
+        header = json.loads(content.read(length))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _text_config(folder: Path) -> dict[str, Any]:
+    try:
+        told = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    told = told if isinstance(told, dict) else {}
+    return dict(told.get("text_config") or told)
+
+
+def _cgroup(name: str) -> int | None:
+    """None without a limit, or where there is no cgroup of version 2."""
+    try:
+        text = (_CGROUP / name).read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+def _droppable() -> int:
+    try:
+        lines = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return 0
+    return int(lines.get("inactive_file", 0))
