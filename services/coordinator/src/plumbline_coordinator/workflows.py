@@ -173,6 +173,7 @@ class Workflows:
 
     def _plan(self, run: Run, name: PhaseName) -> list[str]:
         stage = STAGES[name]
+        self.store.renew_statistics()
         units = run.attempt.plan(name, chunks(stage.units(run), self.settings.batch_size))
         run.attempt.start_phase(name, stage.total(run, self.store.planned(run.id, name)))
         return list(dict.fromkeys(map(stage.service, units)))
