@@ -1,11 +1,12 @@
 """One engine on one task, for urial_generation.py: reads task.json in the given folder, prints one JSON line.
 
 The task has `prefix` and `queries` as token ids and `new`, the number of tokens to write. Answers hold `seconds`,
-`first` (till the first prompt was done), `tokens` per prompt and peak memory in `mb`.
+`cpu`, `first` (till the first prompt was done), `tokens` per prompt and peak memory in `mb`.
 """
 
 import asyncio
 import json
+import os
 import resource
 import sys
 import time
@@ -16,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 Tokens = list[list[int]]
-THREADS = 2
+THREADS = int(os.environ.get("URIAL_THREADS", "2"))
 
 
 class Task:
@@ -25,10 +26,10 @@ class Task:
         self.folder, self.new, self.prefix = folder, int(task["new"]), list(task["prefix"])
         self.queries: Tokens = task["queries"][: sample or None]
         self.whole = [self.prefix + query for query in self.queries]
-        self.started, self.first = 0.0, 0.0
+        self.started = self.cpu_started = self.first = 0.0
 
     def start(self) -> None:
-        self.started = time.perf_counter()
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
     def done(self) -> None:
         self.first = self.first or time.perf_counter() - self.started
@@ -233,9 +234,9 @@ def main() -> None:
         print(json.dumps(dict(bound(task))))
         return
     tokens = ENGINES[engine](task, *options)
-    seconds = time.perf_counter() - task.started
+    seconds, cpu = time.perf_counter() - task.started, time.process_time() - task.cpu_started
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    answer = {"seconds": seconds, "first": task.first or seconds, "tokens": tokens, "mb": memory}
+    answer = {"seconds": seconds, "cpu": cpu, "first": task.first or seconds, "tokens": tokens, "mb": memory}
     print(json.dumps(answer))
 
 
