@@ -1,5 +1,6 @@
 """What was written, from tokens to text, with a tokenizer that drops a leading space."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_a_stop_string_may_end_within_a_character_of_several_tokens(
     tiny_model: Path, ask: Callable[..., GenerationRequest]
 ) -> None:
     shelf = Shelf(ModelFolders(tiny_model.parent, FolderStore(tiny_model), download=False), room=1, dtype="float32")
-    loaded = shelf._take("tiny")
+    loaded = asyncio.run(shelf.take("tiny"))
     before, written = loaded.tokenizer("été: ").input_ids, loaded.tokenizer("oé—").input_ids
     request = ask("été: ", stop=["é—"])
     row = Continuation(loaded, request, request.prompts[0], before)
