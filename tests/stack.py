@@ -120,8 +120,8 @@ class Coordinator:
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
 
-    def submit(self, id: str, spec: Path) -> httpx.Response:
-        return self.http.put(f"/v1/experiments/{id}", json=self.submission(spec))
+    def submit(self, id: str, spec: Path, **options: Any) -> httpx.Response:
+        return self.http.put(f"/v1/experiments/{id}", json=self.submission(spec) | options)
 
     def submission(self, spec: Path) -> dict[str, Any]:
         text = spec.read_text()

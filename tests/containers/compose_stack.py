@@ -32,6 +32,7 @@ class ComposeStack:
             "PLUMBLINE_SECRETS_DIR": str(home / "secrets"),
             "TRANSLATOR_PACKAGES_DIR": str(tinyworld / "argos" / "packages"),
             "GENERATOR_MODELS_DIR": str(tinyworld / "models"),
+            "GENERATOR_BATCH_SIZE": "4",  # slow enough to be disturbed while it generates
             "TRAINER_MODELS_DIR": str(tinyworld / "models"),
         }
 
