@@ -3,6 +3,7 @@
 Measured in benchmarks/README.md: with 64 requests under way, httpx's pool looks at all of them for each.
 """
 
+import socket
 from functools import cache
 from ssl import SSLContext
 from typing import Any
@@ -13,6 +14,8 @@ from httpx_aiohttp import AiohttpTransport
 
 # Uvicorn closes an idle connection after 5 s; one that is kept for longer may be closed just when it is used.
 _IDLE_S = 4.0
+# A peer that vanishes (a network that is lost, a machine that is switched off) says nothing; the kernel asks after it.
+_ASKED_AFTER_S, _ASKED_EVERY_S, _ASKED_TIMES = 15, 5, 3
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -28,8 +31,18 @@ def was_never_sent(error: httpx.HTTPError) -> bool:
 
 
 def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S, ssl=_tls())
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S, ssl=_tls(), socket_factory=_socket)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    kinds = {"TCP_KEEPIDLE": _ASKED_AFTER_S, "TCP_KEEPINTVL": _ASKED_EVERY_S, "TCP_KEEPCNT": _ASKED_TIMES}
+    for name, value in kinds.items():
+        if hasattr(socket, name):  # not on every system
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
 
 
 @cache
