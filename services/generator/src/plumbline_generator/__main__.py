@@ -1,6 +1,5 @@
 """Run the generator: settings -> implementation -> service."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -17,18 +16,12 @@ from .folders import ModelFolders
 from .queued import Queued
 from .settings import Settings
 
-# Caches of oneDNN and of torch above it, of a compiled product per number of tokens that come in together: 1,024 each
-# by default, some 300 MB after 10,000 prompts. The environment is read when torch first multiplies.
-_COMPILED_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
-
 if TYPE_CHECKING:
     from .local import LocalGenerator
 
 
 def load_local(config: Settings, folders: ModelFolders) -> "LocalGenerator":
     """Imported here and not above: it brings torch, 360 MB of memory."""
-    for name, entries in _COMPILED_PRODUCTS.items():
-        os.environ.setdefault(name, entries)
     from .local import LocalGenerator
 
     return LocalGenerator.load(config, folders)

@@ -1,6 +1,7 @@
 """The generator on transformers, in this process."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,10 @@ from .prefixes import common_length
 from .settings import Settings
 from .weights import LoadedModel, Shelf
 
+# Caches of oneDNN and of torch above it, of a compiled product per number of tokens that come in together: 1,024 each
+# by default, some 300 MB after 10,000 prompts. The environment is read when torch first multiplies.
+_COMPILED_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
+
 
 class LocalGenerator(contract.Generator):
     def __init__(self, folders: ModelFolders, config: Settings) -> None:
@@ -50,6 +55,8 @@ class LocalGenerator(contract.Generator):
         """Models are loaded when they are first asked for."""
         if config.threads is not None:
             torch.set_num_threads(config.threads)
+        for name, entries in _COMPILED_PRODUCTS.items():
+            os.environ.setdefault(name, entries)
         _log_as_the_service_does()
         return cls(folders or ModelFolders.open(config), config)
 
