@@ -10,17 +10,13 @@ import httpx2
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAioHttpClient
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion
-from plumbline_kit.errors import ProblemError
 
 from .failures import Refused
-from .outages import not_allowed, too_slow, unavailable
+from .outages import by_status, is_not_allowed, not_allowed, too_slow, unavailable, without_password
 from .settings import Settings
 
-_BUSY_OR_AWAY = frozenset({429, 502, 503})  # not taken; 502 comes from what stands before the server
-_TOO_SLOW = 504  # from what stands before the server, which took it
 _NOT_TAKEN = frozenset({"ConnectTimeout", "PoolTimeout"})  # by name: releases of openai differ in whose httpx they use
 _NOT_THERE = frozenset({404, 405})
-_NOT_ALLOWED = frozenset({401, 403})
 _MAY_PASS = frozenset({408, 409, 424})  # and every 5xx that is left: taken, and failed
 
 
@@ -47,9 +43,7 @@ class Completions:
 
     @property
     def address(self) -> str:
-        """Of the server, without the user name or password that a URL may have."""
-        scheme, _, rest = self._url.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+        return without_password(self._url)
 
     async def close(self) -> None:
         await self._client.close()
@@ -59,7 +53,7 @@ class Completions:
         try:
             return list((await self._hasty.models.list()).data or [])
         except (APIError, ValueError) as error:
-            if isinstance(error, APIStatusError) and error.status_code in _NOT_ALLOWED:
+            if isinstance(error, APIStatusError) and is_not_allowed(error.status_code):
                 raise not_allowed(_words(error)) from error
             raise unavailable(f"it does not answer GET /models: {_words(error)}") from error
 
@@ -117,14 +111,8 @@ class Completions:
             raise Refused(f"The server's answer cannot be read: {_words(error)}") from error
 
     async def _told_apart(self, error: APIStatusError) -> Exception:
-        if error.status_code in _BUSY_OR_AWAY:
-            return unavailable(_words(error))
-        if error.status_code == _TOO_SLOW:
-            return too_slow(_words(error))
-        if error.status_code in _NOT_ALLOWED:
-            return not_allowed(_words(error))
-        if error.status_code == 404:
-            return ProblemError(422, "backend-refused", f"The inference server does not have it: {_words(error)}")
+        if (problem := by_status(error.status_code, _words(error))) is not None:
+            return problem
         if error.status_code >= 500 or error.status_code in _MAY_PASS:
             await self.models()  # when this fails, it is the server that is ill, not the prompt
         return Refused(f"The server answered {_words(error)}")

@@ -3,6 +3,32 @@
 from plumbline_kit.errors import ProblemError
 
 _ASK_AGAIN_S, _MENDED_BY_PEOPLE_S = 5, 30
+_BUSY_OR_AWAY = frozenset({429, 502, 503})  # not taken; 502 comes from what stands before the server
+_TOO_SLOW = 504  # from what stands before the server, which took it
+_NOT_ALLOWED = frozenset({401, 403})
+
+
+def by_status(status: int, said: str) -> ProblemError | None:
+    """What an answer's status means for everybody; None where it is about this prompt, or not known."""
+    if status in _BUSY_OR_AWAY:
+        return unavailable(said)
+    if status == _TOO_SLOW:
+        return too_slow(said)
+    if status in _NOT_ALLOWED:
+        return not_allowed(said)
+    if status == 404:
+        return ProblemError(422, "backend-refused", f"The inference server does not have it: {said}")
+    return None
+
+
+def is_not_allowed(status: int) -> bool:
+    return status in _NOT_ALLOWED
+
+
+def without_password(url: str) -> str:
+    """The address of a server, without the user name or password that its URL may have."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def unavailable(detail: str) -> ProblemError:

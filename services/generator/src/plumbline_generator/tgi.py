@@ -22,6 +22,7 @@ from plumbline_kit.errors import ProblemError
 
 from .failures import PREFIX_WITH_MESSAGES, Refused, failed, refuse_what_it_cannot
 from .finishing import as_finished
+from .outages import without_password
 from .reading import Reading, moment
 from .settings import Settings
 from .stopping import cut
@@ -57,7 +58,7 @@ class TGIServer:
     async def identity(self, model: str, told: Told) -> contract.ModelIdentity:
         """No digest of the weights is told, so the server's address stands for it, and the commit on the hub."""
         revision = "" if told.get("model_sha") is None else f"@{told['model_sha']}"
-        source = f"{_without_password(self._client.url)} {told['model_id']}{revision}"
+        source = f"{without_password(self._client.url)} {told['model_id']}{revision}"
         return contract.ModelIdentity(**_origin(model, told).model_dump(), source=source)
 
     async def stream(self, request: GenerationRequest, told: Told) -> AsyncGenerator[Generation | contract.Origin]:
@@ -194,8 +195,3 @@ def _logprob(token: Any, alternatives: int) -> TokenLogprob:
 def _origin(model: str, told: Told) -> contract.Origin:
     build = "" if told.get("sha") is None else f" ({told['sha']})"
     return contract.Origin(model=model, weights_sha256=None, engine="tgi", engine_version=f"{told['version']}{build}")
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -18,14 +18,11 @@ from huggingface_hub.errors import (
     ValidationError,
 )
 from plumbline_kit import connections
-from plumbline_kit.errors import ProblemError
 
 from .failures import Refused
-from .outages import not_allowed, too_slow, unavailable
+from .outages import by_status, is_not_allowed, not_allowed, too_slow, unavailable
 from .settings import Settings
 
-_AWAY = frozenset({429, 502, 503})
-_NOT_ALLOWED = frozenset({401, 403})
 _HASTY_S = 5.0
 
 
@@ -81,7 +78,7 @@ class TGIClient:
             response = await self._http.request(method, path, **body)
         except httpx.HTTPError as error:
             raise unavailable(f"it does not answer {method} {path}: {error!r}") from error
-        if response.status_code in _NOT_ALLOWED:
+        if is_not_allowed(response.status_code):
             raise not_allowed(f"{response.status_code} to {method} {path}")
         if response.is_server_error or response.status_code == 429:
             raise unavailable(f"it answers {method} {path} with {response.status_code}: {response.text[:300]}")
@@ -126,15 +123,7 @@ class TGIClient:
 def _by_status(error: HfHubHTTPError) -> Exception:
     """An answer that has no `error_type`: mostly of what stands before TGI."""
     status, said = error.response.status_code, f"{error.response.status_code}: {error.response.text[:300]}"
-    if status in _NOT_ALLOWED:
-        return not_allowed(said)
-    if status == 504:
-        return too_slow(said)
-    if status in _AWAY:
-        return unavailable(said)
-    if status == 404:
-        return ProblemError(422, "backend-refused", f"The inference server does not have it: {said}")
-    return Refused(f"The server answered {said}")
+    return by_status(status, said) or Refused(f"The server answered {said}")
 
 
 def _client(tls: Any) -> httpx2.AsyncClient:
