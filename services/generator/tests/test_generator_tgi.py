@@ -12,6 +12,7 @@ from plumbline_contracts.periodicity import LoopRule, loop_of
 from tests.stack import wait_for
 
 from .conftest import Process, Run
+from .test_generator_openai import behave, problem
 from .tgi_server import MODEL, SHA
 
 ANALYZER = LoopRule(min_repeats=4, min_covered=60)
@@ -37,10 +38,6 @@ def before(server: Process, serve: Run, **settings: object) -> Process:
     return serve(ENGINE="tgi", BACKEND_URL=str(server.base_url), **(fast | settings))
 
 
-def behave(server: Process, mode: str) -> None:
-    server.put(f"/mode/{mode}").raise_for_status()
-
-
 def seen(server: Process) -> dict[str, Any]:
     return dict(server.get("/calls").json())
 
@@ -56,10 +53,6 @@ def generations(service: Process, *texts: str, **more: Any) -> list[dict[str, An
     answer = post(service, *texts, **more)
     assert answer.is_success, answer.text
     return list(answer.json()["generations"])
-
-
-def problem(answer: Any) -> tuple[int, str]:
-    return answer.status_code, answer.json()["type"].removeprefix("urn:plumbline:problem:")
 
 
 def test_it_conforms(service: Process) -> None:
