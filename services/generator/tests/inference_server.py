@@ -24,7 +24,7 @@ MODEL = "org/scripted"
 KINDS = ("vllm", "sglang", "llamacpp", "tgi", "other")
 MODES = (
     *("ok", "busy", "busy_once", "broken", "denied", "garbled", "empty", "filtered", "uncounted", "missing"),
-    *("slow", "gateway_timeout", "untold", "told_late", "another_model"),
+    *("slow", "gateway_timeout", "untold", "told_late", "another_model", "one_only", "hesitates"),
 )
 MOST_TOKENS = 512
 WORDS = ["the", "a", "dog", "tree", "sees", "is", "not", "small", "red", "and", "but", "so", "of", "in", "on", "her"]
@@ -50,6 +50,7 @@ class Server:
     async def models(self, _: Request) -> Response:
         if self.mode in ("broken", "denied"):
             return self.error(500 if self.mode == "broken" else 401, self.mode)
+        await self.hesitate()
         id = "org/another" if self.mode == "another_model" else MODEL
         card = {"id": id, "object": "model", "created": 0, "owned_by": OWNERS.get(self.speaks, self.speaks)}
         return JSONResponse({"object": "list", "data": [card, card | {"id": "/models/a path.gguf"}]})
@@ -62,7 +63,11 @@ class Server:
             return self.error(503, "starting")
         if self.mode == "told_late":
             await asyncio.sleep(6)
+        await self.hesitate()
         return JSONResponse({"version": "0.99.0", "enable_deterministic_inference": True})
+
+    async def hesitate(self) -> None:
+        await asyncio.sleep(0.5 if self.mode == "hesitates" else 0)
 
     async def complete(self, request: Request) -> Response:
         body = await request.json()
@@ -89,6 +94,8 @@ class Server:
                 return self.error(429, "overloaded", {"Retry-After": "1"})
             case "busy_once" if len(self.calls) == 1:
                 return self.error(503, "overloaded")
+            case "one_only" if len(self.calls) > 1:
+                return self.error(429, "overloaded")
             case "broken":
                 return self.error(500, "out of memory")
             case "denied":

@@ -1,6 +1,5 @@
 """The service as a process, spoken to over HTTP."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -10,14 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from plumbline_contracts.generator import GenerationEvent, GenerationRequest, GenerationResponse
+from plumbline_contracts.generator import GenerationRequest, GenerationResponse
 from plumbline_kit.artifacts import digest
-from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
 from tests.stack import wait_for
 
 from .conftest import Process
+from .test_generator_streams import streamed
 
 Ask = Callable[..., GenerationRequest]
 Serve = Callable[..., httpx.Client]
@@ -66,14 +65,6 @@ def test_problems_are_told(ask: Ask, client: httpx.Client) -> None:
     assert (unknown.status_code, unknown.json()["type"]) == (422, "urn:plumbline:problem:unknown-model")
     outside = client.post("/v1/generations", json={"model": "../tiny", "prompts": [], "decoding": {}})
     assert (outside.status_code, outside.json()["type"]) == (422, "urn:plumbline:problem:invalid-request")
-
-
-def streamed(client: httpx.Client, request: GenerationRequest) -> list[GenerationEvent]:
-    async def read() -> list[GenerationEvent]:
-        async with ServiceClient(str(client.base_url)) as service:
-            return [event async for event in service.lines("/v1/generations/stream", request, GenerationEvent)]
-
-    return asyncio.run(read())
 
 
 def test_a_stream_tells_each_result_once_and_then_its_origin(ask: Ask, client: httpx.Client) -> None:

@@ -152,12 +152,22 @@ def test_a_prompt_that_it_refuses_does_not_fail_the_others(service: Process) -> 
     [
         ("overloaded", (503, "backend-unavailable")),
         ("gateway", (503, "backend-unavailable")),
+        ("gateway_timeout", (504, "backend-timeout")),
         ("denied", (503, "backend-refused")),
     ],
 )
 def test_an_outage_is_a_problem(server: Process, service: Process, mode: str, told: tuple[int, str]) -> None:
     behave(server, mode)
     assert problem(post(service, "one")) == told
+
+
+def test_a_text_that_takes_too_long_is_no_reason_to_wait(server: Process, serve: Run) -> None:
+    service = before(server, serve, BACKEND_TIMEOUT_SECONDS=0.3, BACKEND_RETRIES=0)
+    behave(server, "slow")
+    answer = post(service, "loop", max_new_tokens=400)
+    assert problem(answer) == (504, "backend-timeout") and "retry-after" not in answer.headers
+    assert "GENERATOR_BACKEND_TIMEOUT_SECONDS" in answer.json()["detail"]
+    wait_for(lambda: seen(server)["busy"] == 0, 20, "the work to end there")
 
 
 @pytest.mark.parametrize("mode", ["generation", "incomplete_generation", "fails_late", "breaks_off"])

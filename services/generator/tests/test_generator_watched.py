@@ -55,15 +55,32 @@ def test_what_is_audited_runs_to_its_end_and_says_where_it_would_have_been_ended
     assert (one["loop"]["tokens_saved"], one["loop"]["period"]) == (0, len(" once again forever"))
 
 
+def until(service: Process, deadline_seconds: float, *texts: str) -> Any:
+    prompts = [{"text": text} for text in texts]
+    answer = more(service, prompts, {"max_new_tokens": 400}, deadline_seconds=deadline_seconds)
+    return answer.raise_for_status().json()["generations"]
+
+
 def test_a_deadline_cancels_with_what_was_written(servers: dict[str, tuple[Process, Process]]) -> None:
     server, service = servers["vllm"]
     behave(server, "slow")
-    body = {"model": MODEL, "prompts": [{"id": "1", "text": "loop"}], "decoding": {"max_new_tokens": 400}}
-    answer = service.post("/v1/generations", json=body | {"deadline_seconds": 0.6})
-    [one] = answer.raise_for_status().json()["generations"]
+    [one] = until(service, 0.6, "loop")
     assert one["finish_reason"] == "cancelled"
     assert one["completion_tokens"] == len(one["text"].split()) < 400
     wait_for(lambda: server.get("/calls").headers["X-Broken-Off"] == "1", 20, "the connection to be closed")
+
+
+def test_a_deadline_counts_from_the_arrival(servers: dict[str, tuple[Process, Process]], serve: Run) -> None:
+    """Also while a prompt waits for its place, and while the server is asked what it has."""
+    server, service = servers["vllm"]
+    behave(server, "slow")
+    one_at_a_time = before(server, serve, BACKEND_CONCURRENCY=1)
+    begun, waited = until(one_at_a_time, 2, "loop", "loop again")
+    assert (begun["finish_reason"], begun["completion_tokens"] > 0) == ("cancelled", True)
+    assert (waited["finish_reason"], waited["completion_tokens"]) == ("cancelled", 0)
+    behave(server, "hesitates")
+    [late] = until(service, 0.9, "one")
+    assert (late["finish_reason"], late["text"]) == ("cancelled", "")
     behave(server, "ok")
 
 

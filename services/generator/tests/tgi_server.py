@@ -100,6 +100,8 @@ class Server:
                 return error("Model is overloaded", "overloaded")
             case "gateway":
                 return Response("<html>502</html>", 502, media_type="text/html")
+            case "gateway_timeout":
+                return Response("upstream request timeout", 504, media_type="text/plain")
             case "denied":
                 return JSONResponse({}, 401)
         return error("poisoned", "generation") if "poison" in prompt else None

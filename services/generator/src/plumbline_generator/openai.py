@@ -49,12 +49,12 @@ class OpenAIServer:
         self, request: GenerationRequest, dialect: Dialect
     ) -> AsyncGenerator[Generation | contract.Origin]:
         """Complete every prompt. An outage that one of them meets ends the others: the request is to be repeated."""
+        build, deadline = None, moment(request.deadline_seconds)
         server = f"the inference server ({dialect.name or 'unknown'})"
         refuse_what_it_cannot(request, server, "stop_loops", "deadline_seconds", *dialect.features)
         about = await self._completions.about(dialect.about)
         if (fault := dialect.refusal(request.decoding, about)) is not None:
             raise ProblemError(422, "unsupported-decoding", fault)
-        build, deadline = None, moment(request.deadline_seconds)
         asked = as_finished(self._generation(request, prompt, dialect, deadline) for prompt in request.prompts)
         async with aclosing(asked):
             async for generation, fingerprint in asked:

@@ -1,6 +1,7 @@
 """Models of an inference server are asked there; all others run on the engine in this process, loaded when needed."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,11 +62,13 @@ class RoutedGenerator(contract.Generator):
         self._loading = asyncio.Lock()
 
     async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | contract.Origin]:
+        arrived = time.monotonic()
         served = await self._who_has(request.model)
         if request.model in served:
-            results = self._server.stream(request, served[request.model])
+            results = self._server.stream(_left(request, arrived), served[request.model])
         else:
-            results = (await self._engine(request.model, list(served))).stream(request)
+            engine = await self._engine(request.model, list(served))
+            results = engine.stream(_left(request, arrived))
         async with aclosing(results):
             async for result in results:
                 yield result
@@ -130,6 +133,14 @@ class RoutedGenerator(contract.Generator):
             if error.kind != "unknown-model":
                 raise
             raise ProblemError(error.status, error.kind, f"{error.detail} {_has(served)}") from error
+
+
+def _left(request: GenerationRequest, arrived: float) -> GenerationRequest:
+    """With what is left of its deadline, below zero where it has passed while it was found out who has the model."""
+    if request.deadline_seconds is None:
+        return request
+    left = request.deadline_seconds - (time.monotonic() - arrived)
+    return request.model_copy(update={"deadline_seconds": left})
 
 
 def _there(name: str) -> contract.Model:
