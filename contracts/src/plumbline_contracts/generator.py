@@ -23,21 +23,11 @@ from .common import (
 )
 from .decoding import Decoding as Decoding
 from .decoding import StopLoops as StopLoops
+from .weights import ModelReference as ModelReference
 
 NAME = "generator"
-VERSION = "1.2.0"
+VERSION = "1.3.0"
 PORT = 8002
-
-ModelReference = Annotated[
-    str,
-    Field(
-        pattern=r"^(artifact:[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
-        r"|[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?(@[A-Za-z0-9._-]{1,64})?)$",
-        description="`artifact:ID` (weights that the trainer saved), the name of a model folder of the service,"
-        " or a hub id with an optional @revision.",
-        examples=["tinyworld-base", "utter-project/EuroLLM-1.7B", "artifact:dpo-zero-shot-5f0c1a"],
-    ),
-]
 
 
 def sha256_of(text: str) -> str:
@@ -187,7 +177,10 @@ class GenerationEvent(Response):
 class Model(Response):
     name: str
     loaded: bool
-    source: Literal["folder", "artifact", "hub", "server", "canned"]
+    source: Literal["folder", "artifact", "hub", "server", "canned"] = Field(
+        description="`hub`: downloaded into the cache of this machine."
+    )
+    revision: str | None = Field(description="The commit, where it was downloaded from the hub.")
     weights_sha256: Sha256 | None = Field(description="Null where it is not known, or not yet.")
     context_length: int | None = Field(description="Most tokens of a prompt and its text; null where not known.")
 

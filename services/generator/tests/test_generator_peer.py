@@ -52,7 +52,14 @@ def here(serve: Run, folder: Path) -> Process:
 
 def test_it_is_listed_and_ready(there: Process) -> None:
     assert there.get("/readyz").is_success
-    listed = {"name": MODEL, "loaded": True, "source": "server", "weights_sha256": None, "context_length": None}
+    listed = {
+        "name": MODEL,
+        "loaded": True,
+        "source": "server",
+        "revision": None,
+        "weights_sha256": None,
+        "context_length": None,
+    }
     assert there.get("/v1/models").json()["models"] == [listed]
 
 

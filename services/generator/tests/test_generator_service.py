@@ -20,7 +20,7 @@ from .test_generator_streams import streamed
 
 Ask = Callable[..., GenerationRequest]
 Serve = Callable[..., httpx.Client]
-MODEL = {"name": "tiny", "source": "folder", "weights_sha256": None, "context_length": 256}
+MODEL = {"name": "tiny", "source": "folder", "revision": None, "weights_sha256": None, "context_length": 256}
 
 
 @pytest.fixture(scope="module")

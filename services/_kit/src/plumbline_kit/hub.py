@@ -5,16 +5,23 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, scan_cache_dir, snapshot_download
 from huggingface_hub.errors import (
+    CacheNotFound,
     HfHubHTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from .errors import ProblemError
 
+# A repository often has its weights several times; only safetensors are read here.
+_OF_OTHER_LIBRARIES = [
+    *("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.onnx_data", "*.gguf", "*.tflite"),
+    "consolidated*.safetensors",  # Mistral's own layout, beside that of transformers
+]
 _REFERENCE = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)(?:@(?P<revision>[\w.-]+))?")
 
 
@@ -38,14 +45,52 @@ def locate(reference: str, mirror: Path, kind: Literal["model", "dataset"], *, d
         detail = f"There is no {kind} {reference!r} here: {mirror} has {have}."
         advice = f" Put its folder at {mirror / reference}, or let this service download from the hub."
         raise ProblemError(422, f"unknown-{kind}", detail + ("" if match is None else advice))
+    return _download(reference, match["id"], match["revision"], mirror, kind)
+
+
+def _download(reference: str, id: str, revision: str | None, mirror: Path, kind: Literal["model", "dataset"]) -> Path:
+    """The cached folder where the hub's is the same, or cannot be asked."""
+    kept = _OF_OTHER_LIBRARIES if kind == "model" else None
     try:
-        return Path(snapshot_download(match["id"], revision=match["revision"], repo_type=kind))
+        return Path(snapshot_download(id, revision=revision, repo_type=kind, ignore_patterns=kept)).resolve()
     except RepositoryNotFoundError as error:
-        detail = f"The hub has no {kind} {reference!r} that this token may read."
+        detail = f"The hub has no {kind} {id!r} that this token may read (HF_TOKEN)."
+        raise ProblemError(422, f"unknown-{kind}", detail) from error
+    except RevisionNotFoundError as error:
+        named = "Name a branch, a tag or a whole commit of it."
+        detail = f"The hub has {kind} {id!r}, but no revision {revision!r} of it. {named}"
         raise ProblemError(422, f"unknown-{kind}", detail) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        detail = f"{kind} {reference!r} is not in {mirror}, and the hub cannot be reached: {type(error).__name__}. "
-        raise ProblemError(422, f"unknown-{kind}", detail + f"Put its folder at {mirror / reference}.") from error
+        away = (
+            "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the hub cannot be reached: {_innermost(error)}"
+        )
+        places = f"{kind} {reference!r} is neither in {mirror} nor, whole, in the cache {constants.HF_HUB_CACHE}"
+        detail = f"{places}, and {away}. Put its folder at {mirror / reference}."
+        raise ProblemError(422, f"unknown-{kind}", detail) from error
+
+
+def _innermost(error: BaseException) -> str:
+    return type(error).__name__ if error.__cause__ is None else _innermost(error.__cause__)
+
+
+def cached() -> dict[str, Path]:
+    """The folder of every model that was downloaded, by its reference: `org/name` for its main branch, else with an
+    @revision."""
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return {}
+    found = {}
+    for repository in sorted(repositories, key=lambda one: one.repo_id):
+        for revision in repository.revisions if repository.repo_type == "model" else ():
+            name = min(revision.refs, key=lambda ref: (ref != "main", ref), default=revision.commit_hash)
+            found[repository.repo_id + ("" if name == "main" else f"@{name}")] = revision.snapshot_path
+    return found
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit that was downloaded into this folder of the cache."""
+    return folder.name if folder.is_relative_to(Path(constants.HF_HUB_CACHE).resolve()) else None
 
 
 def _require_readable(folder: Path) -> None:

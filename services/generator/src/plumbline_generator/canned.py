@@ -75,7 +75,9 @@ class CannedGenerator(contract.Generator):
         )
 
 
-_MODEL = contract.Model(name="canned", loaded=True, source="canned", weights_sha256=None, context_length=None)
+_MODEL = contract.Model(
+    name="canned", loaded=True, source="canned", revision=None, weights_sha256=None, context_length=None
+)
 
 
 class _Written(NamedTuple):

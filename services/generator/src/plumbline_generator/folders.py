@@ -13,9 +13,12 @@ from .settings import Settings
 
 
 def listed(name: str, folder: Path, *, loaded: bool = False, sha256: str | None = None) -> Model:
-    source = "artifact" if name.startswith(SCHEME) else "folder"
+    revision = hub.commit_of(folder)
+    source = "artifact" if name.startswith(SCHEME) else "folder" if revision is None else "hub"
     longest = context_length(folder)
-    return Model(name=name, loaded=loaded, source=source, weights_sha256=sha256, context_length=longest)
+    return Model(
+        name=name, loaded=loaded, source=source, revision=revision, weights_sha256=sha256, context_length=longest
+    )
 
 
 class ModelFolders:
@@ -55,6 +58,7 @@ class ModelFolders:
 
     def available(self) -> dict[str, Path]:
         """The folder of every model that needs no download, by its reference."""
-        folders = {name: self._models / name for name in hub.names(self._models)}
+        folders = hub.cached() if self._download else {}
+        folders |= {name: self._models / name for name in hub.names(self._models)}
         folders |= {SCHEME + folder.name: folder for folder in sorted(self._store.root.glob("[!.]*"))}
         return {name: folder for name, folder in folders.items() if (folder / "config.json").is_file()}

@@ -144,7 +144,9 @@ def _left(request: GenerationRequest, arrived: float) -> GenerationRequest:
 
 
 def _there(name: str) -> contract.Model:
-    return contract.Model(name=name, loaded=True, source="server", weights_sha256=None, context_length=None)
+    return contract.Model(
+        name=name, loaded=True, source="server", revision=None, weights_sha256=None, context_length=None
+    )
 
 
 def _has(served: list[str]) -> str:
