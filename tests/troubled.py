@@ -9,8 +9,9 @@ import uvicorn
 
 from tests.stack import free_port, wait_for
 
-# Of the path and the body of a request: status and headers of the answer in place of the service's; null: let through.
-Trouble = Callable[[str, bytes], tuple[int, dict[str, str]] | None]
+# Of the path and the body of a request: status and headers of the answer in place of the service's, and its content if
+# it has another; null: let through.
+Trouble = Callable[[str, bytes], tuple[int, dict[str, str]] | tuple[int, dict[str, str], bytes] | None]
 
 
 class Troubled:
@@ -41,7 +42,7 @@ class Troubled:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         if (instead := self.trouble(scope["path"], body)) is not None:
-            await _answer(send, instead[0], instead[1], b"trouble")
+            await _answer(send, *instead)
             return
         self.asked.append(scope["path"])
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
@@ -50,7 +51,7 @@ class Troubled:
         await _answer(send, got.status_code, {"content-type": got.headers["content-type"]}, got.content)
 
 
-async def _answer(send: Any, status: int, headers: dict[str, str], content: bytes) -> None:
+async def _answer(send: Any, status: int, headers: dict[str, str], content: bytes = b"trouble") -> None:
     shown = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": shown})
     await send({"type": "http.response.body", "body": content})

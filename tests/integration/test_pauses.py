@@ -1,5 +1,6 @@
 """What cannot go on is paused, keeps all, and ends as if nothing had been; what failed is retried alone."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,28 @@ def test_a_wrong_credential_pauses_until_somebody_resumes(case: Case) -> None:
     assert case.post("credentials", "resume")["attempt"] == 2
     case.ends_undisturbed("credentials")
     assert case.generations() == REQUESTS
+
+
+FIELD = {"place": "body.decoding.stop_loops", "message": "Extra inputs are not permitted"}
+REFUSALS: dict[str, dict[str, Any]] = {
+    "unsupported-decoding": {"detail": "stop_loops: nothing that it can do; leave it out.", "errors": []},
+    # Of a generator that has an older version of the contract.
+    "invalid-request": {"detail": "1 fault(s) in the request; the first: decoding.stop_loops", "errors": [FIELD]},
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_generator_that_refuses_the_decoding_pauses_before_an_item_fails(case: Case, kind: str) -> None:
+    problem = {"type": f"urn:plumbline:problem:{kind}", "title": "No", "status": 422, "instance": None}
+    content = json.dumps(problem | REFUSALS[kind]).encode()
+    case.generator.trouble = lambda path, body: (422, {}, content) if path == GENERATIONS else None
+    case.submit(kind)
+    cause = case.paused(kind)
+    assert REFUSALS[kind]["detail"] in cause and "another `decoding`" in cause
+    assert case.coordinator.phase(kind, "generate")["failed"] == 0
+    case.generator.trouble = lambda path, body: None
+    case.post(kind, "resume")
+    case.ends_undisturbed(kind)
 
 
 def test_a_service_that_is_away_for_long_pauses_and_its_return_resumes(case: Case) -> None:

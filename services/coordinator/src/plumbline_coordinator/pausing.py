@@ -22,6 +22,9 @@ def pause(run: Run, stuck: Stuck, service: str | None) -> None:
     by_hand = f"`plumbline resume {run.id}`"
     if stuck.kind == "credentials":
         run.attempt.pause("credentials", f"{stuck} Put the credential right, then: {by_hand}.")
+    elif stuck.kind == "decoding":
+        other = "or run the file with another `decoding`, as an experiment of its own"
+        run.attempt.pause("decoding", f"{stuck} Have a generator that can, then: {by_hand}; {other}.")
     else:
         waits_for, named = (f"service {service}", service) if service else ("service", "every service")
         run.attempt.pause(waits_for, f"{stuck} It goes on by itself when {named} is ready, or with {by_hand}.")

@@ -54,7 +54,7 @@ experiment = Table(
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False, server_default="1"),  # how often it was begun; see attempt.py
     Column("cause", Told),
-    Column("waits_for", String(200)),  # why it is paused: request, limit, disk, credentials, or `service` and its name
+    Column("waits_for", String(200)),  # why it is paused: request, limit, disk, credentials, decoding, `service NAME`
     Column("limits", JSON),
     Column("calls", Integer, nullable=False, server_default="0"),
     Column("tokens", BigInteger, nullable=False, server_default="0"),

@@ -35,7 +35,7 @@ class Tell:
 
 
 class Stuck(Exception):
-    """It makes no sense to go on before something has changed: `kind` is credentials or service."""
+    """It makes no sense to go on before something has changed: `kind` is credentials, decoding or service."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

@@ -16,7 +16,7 @@ _ANSWER_S = 3.0
 
 
 def wake(store: Store, settings: Settings, start: Callable[[str, int], object]) -> None:
-    """Neither a wrong credential, a limit nor a person's wish passes by itself: those need `plumbline resume`."""
+    """Faults that people mend, a limit, and a person's wish do not pass by themselves: they need `plumbline resume`."""
     for row in store.paused():
         kind, _, service = (row.waits_for or "").partition(" ")
         if kind == "disk":

@@ -15,6 +15,7 @@ from ..accounting import used
 from ..prompting import Format, demonstrated
 from ..rows import Item, Outcome
 from ..run import Run
+from ..waiting import Stuck
 from .stage import Ask, Asked, Loaded, Unit, behind, without_id
 from .train import used_trainings
 
@@ -115,11 +116,22 @@ async def _ask(run: Run, client: ServiceClient, unit: str, prompts: Sequence[gen
         prompts=list(prompts),
         decoding=_decoding(run, format),
     )
-    answer = await client.call("POST", "/v1/generations", generator.GenerationResponse, request)
+    try:
+        answer = await client.call("POST", "/v1/generations", generator.GenerationResponse, request)
+    except ProblemError as error:
+        if _refuses_the_decoding(error):  # every other item would be refused for it, too
+            raise Stuck("decoding", f"The generator refuses this experiment's decoding: {error.detail}") from error
+        raise
     if sha256 is not None and answer.weights_sha256 not in (sha256, None):
         detail = f"The generator used weights {answer.weights_sha256}, the training made {sha256}."
         raise ProblemError(500, "wrong-weights", detail)
     return [_outcome(run, format, one, answer) for one in answer.generations]
+
+
+def _refuses_the_decoding(error: ProblemError) -> bool:
+    """As a setting that it cannot honour, or as a field that its version of the contract does not have."""
+    unknown = error.kind == "invalid-request" and any("decoding" in one.place.split(".") for one in error.errors)
+    return unknown or error.kind == "unsupported-decoding"
 
 
 def _decoding(run: Run, format: Format) -> generator.Decoding:
