@@ -29,6 +29,7 @@ CALLS = {
     "gpu": DRAWN | BUNDLED_POSTGRES | HUB | VLLM,
     "production": DRAWN | OUTSIDE_POSTGRES | S3 | INGRESS,
     "sqlite": DRAWN,
+    "judge-generator": DRAWN | {Call("judge", "generator", 8002)},
     "local-open": DRAWN | BUNDLED_POSTGRES | HUB | LLM | MONITORING,
     "production-gpu": DRAWN | OUTSIDE_POSTGRES | S3 | INGRESS | HUB | VLLM | LLM | MONITORING,
 }

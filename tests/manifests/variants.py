@@ -14,6 +14,7 @@ if MINIMAL_JUDGE.is_dir():
 JUDGE = ("JUDGE_BACKEND_URL=https://llm.example.net/v1", "JUDGE_MODEL=some-model")
 COMBINATIONS = {
     "sqlite": ("base", ("artifacts-folder", "sqlite"), ()),
+    "judge-generator": ("base", ("artifacts-folder", "sqlite", "judge-generator"), ("JUDGE_MODEL=some-model",)),
     "local-open": ("overlays/local", ("hub", "judge-llm", "monitoring"), JUDGE),
     "production-gpu": ("overlays/production", ("hub", "gpu", "judge-llm", "monitoring"), JUDGE),
 }
