@@ -127,8 +127,12 @@ def llama(task: Task) -> Tokens:
     return found
 
 
-def write_gguf(folder: Path, file: Path) -> None:
-    """A Llama of transformers in llama.cpp's form: queries and keys with its order of rotated halves, no vocabulary."""
+def without_vocabulary(writer: Any) -> None:
+    writer.add_tokenizer_model("none")
+
+
+def write_gguf(folder: Path, file: Path, add_vocabulary: Callable[[Any], None] = without_vocabulary) -> None:
+    """A Llama of transformers in llama.cpp's form: queries and keys with its order of rotated halves."""
     import gguf
     from safetensors.numpy import load_file
 
@@ -145,7 +149,7 @@ def write_gguf(folder: Path, file: Path) -> None:
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_vocab_size(config["vocab_size"])
-    writer.add_tokenizer_model("none")
+    add_vocabulary(writer)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     for name, weight in load_file(folder / "model.safetensors").items():
         if name.endswith(("q_proj.weight", "k_proj.weight")):

@@ -1,6 +1,8 @@
 """A tiny random model whose tokens are bytes, made anew for every test session."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +15,13 @@ import pytest
 import torch
 from plumbline_contracts.generator import Decoding, GenerationRequest, Prompt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+TEMPLATE = (
+    "{% for message in messages %}<{{ message.role }}>{{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+HUB_MODEL = "org/tiny"
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +56,24 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.lm_head.weight[silent] = 0
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def hub(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with an end token and a chat template, where a hub cache and a models folder both have it."""
+    cache = tmp_path_factory.mktemp("hub") / "hub" / "models--org--tiny"
+    snapshot = cache / "snapshots" / "0"
+    shutil.copytree(tiny_model, snapshot)
+    tokenizer = AutoTokenizer.from_pretrained(snapshot)
+    tokenizer.add_special_tokens({"eos_token": "Q"})
+    tokenizer.save_pretrained(snapshot)
+    (snapshot / "generation_config.json").write_text(json.dumps({"eos_token_id": tokenizer.eos_token_id}))
+    (snapshot / "chat_template.jinja").write_text(TEMPLATE)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0")
+    (cache.parent / "org").mkdir()
+    (cache.parent / "org" / "tiny").symlink_to(snapshot)
+    return cache.parent
 
 
 @pytest.fixture

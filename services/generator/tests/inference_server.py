@@ -24,7 +24,7 @@ MODEL = "org/scripted"
 KINDS = ("vllm", "sglang", "llamacpp", "tgi", "other")
 MODES = (
     *("ok", "busy", "busy_once", "broken", "denied", "garbled", "empty", "filtered", "uncounted", "missing"),
-    *("slow", "gateway_timeout", "untold", "told_late", "another_model", "one_only", "hesitates"),
+    *("slow", "gateway_timeout", "untold", "told_late", "another_model", "one_only", "hesitates", "uncounted_stream"),
 )
 MOST_TOKENS = 512
 WORDS = ["the", "a", "dog", "tree", "sees", "is", "not", "small", "red", "and", "but", "so", "of", "in", "on", "her"]
@@ -115,12 +115,17 @@ class Server:
     def refuse(self, body: dict[str, Any], prompt: str) -> Response | None:
         """What the kinds refuse, with their words and statuses."""
         asked = len(prompt.split())
-        if asked + body["max_tokens"] > MOST_TOKENS:
+        ends_it_later = self.speaks == "llamacpp" and asked < MOST_TOKENS
+        if asked + body["max_tokens"] > MOST_TOKENS and not ends_it_later:
             return self.error(
                 422 if self.speaks == "tgi" else 400,
                 f"This model's maximum context length is {MOST_TOKENS} tokens. However, your request has {asked} input"
                 f" tokens plus {body['max_tokens']} 'max_tokens'.",
             )
+        if body.get("stream") and body.get("prompt_logprobs"):
+            return self.error(400, "`prompt_logprobs` are not available when `stream=True`.")
+        if self.speaks == "llamacpp" and body["repeat_last_n"] < 0:
+            return self.error(400, "Field 'repeat_last_n': Value must be between 0 <= value <= 2147483647, but got -1")
         if not prompt:
             return self.error(400, "Either prompt or prompt_embeds must be provided and non-empty.")
         if self.speaks in ("tgi", "other") and len(body.get("stop", [])) > 4:
@@ -130,7 +135,9 @@ class Server:
         return None
 
     def answer(self, body: dict[str, Any], prompt: str) -> Response:
-        text, ended, stop = write(prompt, body)
+        text, ended, stop = write(
+            prompt, body | {"max_tokens": min(body["max_tokens"], MOST_TOKENS - len(prompt.split()))}
+        )
         end_token = ended == "stop" and stop is None
         usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split()) + end_token}
         choice: dict[str, Any] = {"index": 0, "finish_reason": ended, "logprobs": None}
@@ -160,10 +167,11 @@ class Server:
         return JSONResponse(answer)
 
     def tell_logprobs(self, body: dict[str, Any], prompt: str, text: str, choice: dict[str, Any]) -> None:
-        """As vLLM does; `logprobs` is a number for texts and a boolean for chats."""
+        """As vLLM and llama.cpp do; `logprobs` is a number for texts and a boolean for chats."""
         words = re.findall(r"\s*\S+", text)
-        if body.get("logprobs") is True:
-            tops = [{"token": " cat", "logprob": -2.5}, {"token": " dog", "logprob": -1.5}][: body["top_logprobs"]]
+        if body.get("logprobs") is True or (self.speaks == "llamacpp" and body.get("logprobs")):
+            tops = [{"token": " cat", "logprob": -2.5}, {"token": " dog", "logprob": -1.5}]
+            tops = tops[: body.get("top_logprobs", body["logprobs"])]
             choice["logprobs"] = {"content": [{"token": w, "logprob": -0.5, "top_logprobs": tops} for w in words]}
         elif body.get("logprobs") is not None:
             tops = [{word: -0.5, " cat": -2.5} for word in words]
@@ -190,7 +198,9 @@ class Server:
                     told["usage"] = usage | {"completion_tokens": number}
                 yield f"data: {json.dumps(told)}\n\n"
             ended = True
-            yield f"data: {json.dumps(answer | {'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n"
+            if self.mode != "uncounted_stream":
+                yield f"data: {json.dumps(answer | {'choices': [], 'usage': usage})}\n\n"
+            yield "data: [DONE]\n\n"
         finally:
             self.broken_off += not ended
 

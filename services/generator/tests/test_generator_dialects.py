@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from openai.types import Model
 from plumbline_contracts.generator import Decoding
-from plumbline_generator.dialects import LLAMACPP, SGLANG, TGI, VLLM, Dialect, dialect_of
+from plumbline_generator.dialects import LLAMA_CPP_PYTHON, LLAMACPP, SGLANG, TGI, VLLM, Dialect, dialect_of
 from plumbline_generator.streams import stream_number
 
 OTHER = Dialect()
@@ -24,21 +24,24 @@ def told(dialect: Dialect, **settings: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("owner", "dialect"),
-    [("vllm", VLLM), ("sglang", SGLANG), ("llamacpp", LLAMACPP), ("org/m", TGI), ("me", Dialect("me")), (None, OTHER)],
+    [
+        *(("vllm", VLLM), ("sglang", SGLANG), ("llamacpp", LLAMACPP), ("me", LLAMA_CPP_PYTHON)),
+        *(("org/m", TGI), ("us", Dialect("us")), (None, OTHER)),
+    ],
 )
 def test_a_server_is_known_by_who_owns_its_models(owner: str | None, dialect: Dialect) -> None:
     card = Model.construct(id="org/m", owned_by=owner) if owner else Model.construct(id="org/m")
     assert dialect_of(card) == dialect
 
 
-@pytest.mark.parametrize("dialect", [VLLM, SGLANG, LLAMACPP, TGI, OTHER])
+@pytest.mark.parametrize("dialect", [VLLM, SGLANG, LLAMACPP, LLAMA_CPP_PYTHON, TGI, OTHER])
 def test_openais_parameters_are_told_to_all(dialect: Dialect) -> None:
     asked = told(dialect, **SAMPLED, stop=["a", "b"])
     seed = asked.pop("seed")
     extra = asked.pop("extra_body")
     assert asked == {"max_tokens": 8, "temperature": 0.7, "top_p": 0.9, "stop": ["a", "b"]}
     assert (seed, seed < 2**31) == (stream_number(3, "7") >> 33, True)
-    assert dialect in (VLLM, SGLANG, LLAMACPP) or not extra
+    assert bool(extra) == (dialect not in (TGI, OTHER))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_openais_parameters_are_told_to_all(dialect: Dialect) -> None:
             {
                 "top_k": 5,
                 "repeat_penalty": 1.2,
-                "repeat_last_n": -1,
+                "repeat_last_n": 2**17,
                 "samplers": ["penalties", "temperature", "top_k", "top_p"],
             },
         ),
@@ -60,6 +63,11 @@ def test_openais_parameters_are_told_to_all(dialect: Dialect) -> None:
 def test_more_parameters_have_each_servers_own_name(dialect: Dialect, expected: dict[str, Any]) -> None:
     assert told(dialect, **SAMPLED, top_k=5, repetition_penalty=1.2)["extra_body"] == expected
     assert told(dialect)["extra_body"]["top_k"] == -1  # every token; a server may have another default
+
+
+def test_llama_cpp_python_is_told_of_no_penalty_and_asked_for_none() -> None:
+    assert told(LLAMA_CPP_PYTHON, temperature=1)["extra_body"] == {"top_k": 0, "min_p": 0, "repeat_penalty": 1}
+    assert "repetition_penalty 1.2" in str(LLAMA_CPP_PYTHON.refusal(decoding(repetition_penalty=1.2), {}))
 
 
 @pytest.mark.parametrize("dialect", [TGI, OTHER])

@@ -14,11 +14,9 @@ from plumbline_generator.settings import Settings
 from plumbline_kit.errors import ProblemError
 from transformers import AutoTokenizer
 
+from .conftest import TEMPLATE
+
 Ask = Callable[..., GenerationRequest]
-TEMPLATE = (
-    "{% for message in messages %}<{{ message.role }}>{{ message.content }}\n{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>{% endif %}"
-)
 TEXTS = ["a", "Name three animals.\n", "What is it?", "é" * 20, "the quick brown fox " * 5, "zz"]
 
 

@@ -39,7 +39,7 @@ def behave(server: Process, mode: str) -> None:
 
 def post(service: Process, *texts: str, **more: Any) -> Any:
     """The answer to texts with the ids "0", "1", ...; 24 new tokens unless told."""
-    top = {key: more.pop(key) for key in ("model", "prefix") if key in more}
+    top = {key: more.pop(key) for key in ("model", "prefix", "logprobs", "deadline_seconds") if key in more}
     prompts = [{"id": str(number), "text": text} for number, text in enumerate(texts)]
     body = {"model": MODEL, "prompts": prompts, "decoding": {"max_new_tokens": 24} | more} | top
     return service.post("/v1/generations", json=body)

@@ -42,6 +42,7 @@ SERVERS = {
     "vLLM": dialects.VLLM,
     "SGLang": dialects.SGLANG,
     "llama.cpp": dialects.LLAMACPP,
+    "llama-cpp-python": dialects.LLAMA_CPP_PYTHON,
     "TGI's /v1": dialects.TGI,
     "any other": Dialect(),
 }

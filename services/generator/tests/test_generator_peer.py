@@ -1,43 +1,21 @@
 """A real inference server: `transformers serve` on the tiny model writes what the local engine writes."""
 
-import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
 
+from .conftest import HUB_MODEL as MODEL
 from .conftest import Process, Run
-from .test_generator_local import TEMPLATE, TEXTS
+from .test_generator_local import TEXTS
 from .test_generator_openai import before, generations, post, problem
 
-MODEL = "org/tiny"
-
 
 @pytest.fixture(scope="module")
-def folder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with an end token and a chat template, where a hub cache and a models folder both have it."""
-    cache = tmp_path_factory.mktemp("hub") / "hub" / "models--org--tiny"
-    snapshot = cache / "snapshots" / "0"
-    shutil.copytree(tiny_model, snapshot)
-    tokenizer = AutoTokenizer.from_pretrained(snapshot)
-    tokenizer.add_special_tokens({"eos_token": "Q"})
-    tokenizer.save_pretrained(snapshot)
-    (snapshot / "generation_config.json").write_text(json.dumps({"eos_token_id": tokenizer.eos_token_id}))
-    (snapshot / "chat_template.jinja").write_text(TEMPLATE)
-    (cache / "refs").mkdir()
-    (cache / "refs" / "main").write_text("0")
-    (cache.parent / "org").mkdir()
-    (cache.parent / "org" / "tiny").symlink_to(snapshot)
-    return cache.parent
-
-
-@pytest.fixture(scope="module")
-def peer(run: Run, folder: Path) -> Process:
+def peer(run: Run, hub: Path) -> Process:
     script = str(Path(sys.executable).parent / "transformers")
     options = ["--host", "127.0.0.1", "--port", "{port}", "--device", "cpu", "--dtype", "float32"]
-    return run(script, "serve", *options, HF_HOME=str(folder.parent), HF_HUB_OFFLINE="1")
+    return run(script, "serve", *options, HF_HOME=str(hub.parent), HF_HUB_OFFLINE="1")
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +24,8 @@ def there(peer: Process, serve: Run) -> Process:
 
 
 @pytest.fixture(scope="module")
-def here(serve: Run, folder: Path) -> Process:
-    return serve(MODELS_DIR=folder, THREADS=1)
+def here(serve: Run, hub: Path) -> Process:
+    return serve(MODELS_DIR=hub, THREADS=1)
 
 
 def test_it_is_listed_and_ready(there: Process) -> None:

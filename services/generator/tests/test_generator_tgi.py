@@ -13,6 +13,7 @@ from tests.stack import wait_for
 
 from .conftest import Process, Run
 from .test_generator_openai import behave, problem
+from .test_generator_openai import post as posted
 from .tgi_server import MODEL, SHA
 
 ANALYZER = LoopRule(min_repeats=4, min_covered=60)
@@ -43,16 +44,11 @@ def seen(server: Process) -> dict[str, Any]:
 
 
 def post(service: Process, *texts: str, **more: Any) -> Any:
-    top = {key: more.pop(key) for key in ("prefix", "logprobs", "deadline_seconds") if key in more}
-    prompts = [{"id": str(number), "text": text} for number, text in enumerate(texts)]
-    body = {"model": MODEL, "prompts": prompts, "decoding": {"max_new_tokens": 24} | more} | top
-    return service.post("/v1/generations", json=body)
+    return posted(service, *texts, model=MODEL, **more)
 
 
 def generations(service: Process, *texts: str, **more: Any) -> list[dict[str, Any]]:
-    answer = post(service, *texts, **more)
-    assert answer.is_success, answer.text
-    return list(answer.json()["generations"])
+    return list(post(service, *texts, **more).raise_for_status().json()["generations"])
 
 
 def test_it_conforms(service: Process) -> None:

@@ -9,7 +9,7 @@ from tests.stack import wait_for
 
 from .conftest import Process, Run
 from .inference_server import KINDS, MODEL
-from .test_generator_openai import before, behave, generations
+from .test_generator_openai import before, behave, generations, problem
 
 ANALYZER = LoopRule(min_repeats=4, min_covered=60)
 RULE = {"min_repeats": 6, "min_characters": 120, "audit_share": 0}
@@ -55,16 +55,10 @@ def test_what_is_audited_runs_to_its_end_and_says_where_it_would_have_been_ended
     assert (one["loop"]["tokens_saved"], one["loop"]["period"]) == (0, len(" once again forever"))
 
 
-def until(service: Process, deadline_seconds: float, *texts: str) -> Any:
-    prompts = [{"text": text} for text in texts]
-    answer = more(service, prompts, {"max_new_tokens": 400}, deadline_seconds=deadline_seconds)
-    return answer.raise_for_status().json()["generations"]
-
-
 def test_a_deadline_cancels_with_what_was_written(servers: dict[str, tuple[Process, Process]]) -> None:
     server, service = servers["vllm"]
     behave(server, "slow")
-    [one] = until(service, 0.6, "loop")
+    [one] = generations(service, "loop", max_new_tokens=400, deadline_seconds=0.6)
     assert one["finish_reason"] == "cancelled"
     assert one["completion_tokens"] == len(one["text"].split()) < 400
     wait_for(lambda: server.get("/calls").headers["X-Broken-Off"] == "1", 20, "the connection to be closed")
@@ -75,11 +69,11 @@ def test_a_deadline_counts_from_the_arrival(servers: dict[str, tuple[Process, Pr
     server, service = servers["vllm"]
     behave(server, "slow")
     one_at_a_time = before(server, serve, BACKEND_CONCURRENCY=1)
-    begun, waited = until(one_at_a_time, 2, "loop", "loop again")
+    begun, waited = generations(one_at_a_time, "loop", "loop again", max_new_tokens=400, deadline_seconds=2)
     assert (begun["finish_reason"], begun["completion_tokens"] > 0) == ("cancelled", True)
     assert (waited["finish_reason"], waited["completion_tokens"]) == ("cancelled", 0)
     behave(server, "hesitates")
-    [late] = until(service, 0.9, "one")
+    [late] = generations(service, "one", deadline_seconds=0.9)
     assert (late["finish_reason"], late["text"]) == ("cancelled", "")
     behave(server, "ok")
 
@@ -109,4 +103,43 @@ def test_what_a_server_would_leave_out_is_refused(servers: dict[str, tuple[Proce
     for kind, (_, service) in servers.items():
         has_tokens = kind in ("vllm", "sglang", "llamacpp")
         assert more(service, [{"tokens": [5]}], {}).status_code == (200 if has_tokens else 422), kind
-        assert more(service, [{"text": "a"}], {}, logprobs=1).status_code == (200 if kind == "vllm" else 422), kind
+        has_logprobs = kind in ("vllm", "llamacpp")
+        assert more(service, [{"text": "a"}], {}, logprobs=1).status_code == (200 if has_logprobs else 422), kind
+    streamed = more(servers["vllm"][1], [{"text": "a"}], {}, logprobs=1, prompt_logprobs=True, deadline_seconds=9)
+    assert problem(streamed) == (422, "unsupported-decoding")
+    assert "deadline_seconds" in streamed.json()["detail"]
+
+
+@pytest.mark.parametrize("alternatives", [0, 1])
+def test_log_probabilities_of_llamacpp_have_the_shape_of_a_chats(
+    servers: dict[str, tuple[Process, Process]], alternatives: int
+) -> None:
+    server, service = servers["llamacpp"]
+    behave(server, "ok")
+    prompts = [{"text": "a b"}, {"messages": [{"role": "user", "content": "hi"}]}]
+    for one in more(service, prompts, {}, logprobs=alternatives).json()["generations"]:
+        assert "".join(token["token"] for token in one["logprobs"]) == one["raw_text"]
+        assert {token["logprob"] for token in one["logprobs"]} == {-0.5}
+        assert {len(token["alternatives"]) for token in one["logprobs"]} == {alternatives}
+    calls = server.get("/calls").json()
+    assert (calls[0]["logprobs"], calls[1]["top_logprobs"]) == (1, 1)  # 0 would be none at all
+
+
+def test_where_a_stream_has_no_count_its_parts_are_counted(servers: dict[str, tuple[Process, Process]]) -> None:
+    server, service = servers["other"]
+    behave(server, "uncounted_stream")
+    texts = ("one", "two words")
+    for decoding in ({"max_new_tokens": 400}, {"max_new_tokens": 10}):
+        counted = generations(service, *texts, **decoding)
+        assert generations(service, *texts, **decoding, stop_loops=RULE) == [
+            one | {"completion_tokens": len(one["text"].split())}
+            for one in counted  # an end token makes no part
+        ]
+    behave(server, "ok")
+
+
+def test_a_text_that_a_full_context_ended_is_an_error(servers: dict[str, tuple[Process, Process]]) -> None:
+    _, service = servers["llamacpp"]
+    [one] = generations(service, "loop " * 500, max_new_tokens=400)
+    assert (one["finish_reason"], "max_new_tokens" in one["cause"]) == ("error", True)
+    assert one["completion_tokens"] == len(one["raw_text"].split()) == 12

@@ -18,6 +18,7 @@ from .failures import Refused
 from .stopping import cut
 
 Answer = Completion | ChatCompletion
+_FULL = "The prompt with max_new_tokens is too long for the server, which ended the text"
 _ENDS = {"length": FinishReason.LENGTH, "stop_sequence": FinishReason.STOP_STRING}
 
 
@@ -31,6 +32,9 @@ def read(answer: Answer, id: str, request: GenerationRequest, dialect: Dialect) 
     raw_text = (written or "") + (stopped_by if isinstance(stopped_by, str) else "")
     text, stopped = cut(raw_text, request.decoding.stop)
     reason = FinishReason.STOP_STRING if stopped else _reason(choice.finish_reason, request.decoding, dialect)
+    cause = f"The server ended it for {choice.finish_reason!r}." if reason == FinishReason.ERROR else None
+    if reason == FinishReason.LENGTH and answer.usage.completion_tokens < request.decoding.max_new_tokens:
+        reason, cause = FinishReason.ERROR, f"{_FULL} after {answer.usage.completion_tokens} tokens."
     return Generation(
         id=id,
         text=text,
@@ -44,7 +48,7 @@ def read(answer: Answer, id: str, request: GenerationRequest, dialect: Dialect) 
         audited=False,
         logprobs=None if request.logprobs is None else _logprobs(choice.logprobs, request.logprobs),
         prompt_logprobs=_prompt_logprobs(choice, request.logprobs or 0) if request.prompt_logprobs else None,
-        cause=f"The server ended it for {choice.finish_reason!r}." if reason == FinishReason.ERROR else None,
+        cause=cause,
     )
 
 
@@ -67,13 +71,14 @@ def _cached(answer: Answer) -> int | None:
 def _logprobs(told: Any, alternatives: int) -> list[TokenLogprob]:
     if told is None:
         raise Refused("The server's answer has no log-probabilities.")
-    if getattr(told, "content", None) is not None:  # of a chat
+    told = told.model_dump()
+    if told.get("content") is not None:  # of a chat; llama.cpp tells those of a text like this, too
         return [
-            _token(one.token, one.logprob, {other.token: other.logprob for other in one.top_logprobs}, alternatives)
-            for one in told.content
+            _token(one["token"], one["logprob"], {o["token"]: o["logprob"] for o in one["top_logprobs"]}, alternatives)
+            for one in told["content"]
         ]
-    tops = told.top_logprobs or [{} for _ in told.tokens]
-    each = zip(told.tokens, told.token_logprobs, tops, strict=True)
+    tops = told["top_logprobs"] or [{} for _ in told["tokens"]]
+    each = zip(told["tokens"], told["token_logprobs"], tops, strict=True)
     return [_token(token, logprob, top or {}, alternatives) for token, logprob, top in each]
 
 

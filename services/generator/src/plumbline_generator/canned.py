@@ -48,10 +48,10 @@ class CannedGenerator(contract.Generator):
         )
         if answer is None:
             return failed(prompt.id, len(_words(rendered)), "The canned answers have none for this prompt.")
-        rule = request.decoding.stop_loops
-        is_audited = rule is not None and audited(rendered, rule.audit_share)
+        rule, sha256 = request.decoding.stop_loops, sha256_of(rendered)
+        is_audited = rule is not None and audited(sha256, rule.audit_share)
         written = _looped(_decode(answer, request.decoding), request.decoding, is_audited)
-        return _generation(prompt.id, rendered, written, is_audited)
+        return _generation(prompt.id, len(_words(rendered)), sha256, written, is_audited)
 
     async def models(self) -> contract.Models:
         return contract.Models(models=[_MODEL])
@@ -112,16 +112,16 @@ def _looped(written: _Written, decoding: Decoding, is_audited: bool) -> _Written
     return _Written(ended, ended, FinishReason.LOOP, loop)
 
 
-def _generation(id: str, asked: str, written: _Written, is_audited: bool) -> Generation:
+def _generation(id: str, prompt_tokens: int, prompt_sha256: str, written: _Written, is_audited: bool) -> Generation:
     return Generation(
         id=id,
         text=written.text,
         raw_text=written.raw_text,
         finish_reason=written.reason,
-        prompt_tokens=len(_words(asked)),
+        prompt_tokens=prompt_tokens,
         completion_tokens=len(_words(written.raw_text)),
         cached_prompt_tokens=None,
-        prompt_sha256=sha256_of(asked),
+        prompt_sha256=prompt_sha256,
         loop=written.loop,
         audited=is_audited,
         logprobs=None,

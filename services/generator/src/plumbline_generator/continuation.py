@@ -51,10 +51,11 @@ class Continuation:
         # Every token writes at least one byte, so a stop string that has just been completed lies in these.
         self._window = max((len(string.encode()) for string in self._stop), default=0)
         text = None if prompt.tokens is not None else rendered(loaded, request, prompt)
-        self._sha256 = None if text is None else sha256_of(text)
+        digest = sha256_of(repr(before) if text is None else text)
+        self._sha256 = None if text is None else digest
         rule = request.decoding.stop_loops
         self._search = None if rule is None else LoopSearch(rule)
-        self.audited = rule is not None and audited(repr(before) if text is None else text, rule.audit_share)
+        self.audited = rule is not None and audited(digest, rule.audit_share)
         self._reader = TextReader(loaded.tokenizer, before)
 
     def push(self, token: int) -> bool:

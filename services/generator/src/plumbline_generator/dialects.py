@@ -17,6 +17,8 @@ class Dialect:
     name: str | None = None
     takes: Mapping[str, str] = field(default_factory=dict)
     """Parameters of ours that OpenAI has not, under their name there."""
+    every_token: int = -1
+    """Its `top_k` for all of them."""
     always: Mapping[str, Any] = field(default_factory=dict)
     """Said in every request, so that no default of the server or of the model's folder takes part."""
     stop_strings: int | None = 4
@@ -34,6 +36,8 @@ class Dialect:
     """The field of `about` without which the seed is ignored."""
     features: tuple[str, ...] = ()
     """What it has of `logprobs` (those of the model's own distribution), `prompt_logprobs` and `tokens`."""
+    least_logprobs: int = 0
+    """Alternatives that have to be asked for, to be told the log-probability of what was written."""
     stream_options: Mapping[str, Any] = field(default_factory=dict)
     """With which it counts tokens in every part of a stream."""
     asked_as: str | None = None
@@ -55,7 +59,7 @@ class Dialect:
     def parameters(self, decoding: Decoding, id: str) -> dict[str, Any]:
         """Of one request to the `openai` client."""
         greedy = decoding.temperature < GREEDY_BELOW
-        own = {"top_k": decoding.top_k or -1, "repetition_penalty": decoding.repetition_penalty}
+        own = {"top_k": decoding.top_k or self.every_token, "repetition_penalty": decoding.repetition_penalty}
         asked: dict[str, Any] = {
             "max_tokens": decoding.max_new_tokens,
             "temperature": 0 if greedy else decoding.temperature,
@@ -74,6 +78,7 @@ class Dialect:
 _SAME = {"top_k": "top_k", "repetition_penalty": "repetition_penalty"}
 # Special tokens are text, as with the local engine; the token that ends a text is left out all the same.
 _PLAIN = {"min_p": 0, "skip_special_tokens": False}
+_WHOLE_TEXT = 2**17  # tokens; less than 0, which used to mean all, is refused since 2026
 
 VLLM = Dialect(
     "vllm",
@@ -100,9 +105,18 @@ LLAMACPP = Dialect(
     "llamacpp",
     takes={"top_k": "top_k", "repetition_penalty": "repeat_penalty"},
     # In the order of transformers and vLLM, and the penalty over the whole text; by default it looks back 64 tokens.
-    always={"samplers": ["penalties", "temperature", "top_k", "top_p"], "repeat_last_n": -1},
+    always={"samplers": ["penalties", "temperature", "top_k", "top_p"], "repeat_last_n": _WHOLE_TEXT},
     stop_strings=None,
-    features=("tokens",),
+    features=("tokens", "logprobs"),
+    least_logprobs=1,
+)
+LLAMA_CPP_PYTHON = Dialect(
+    "llama-cpp-python",
+    # Not its penalty, which looks back 64 tokens, whatever a request says; 1.1 is the default.
+    takes={"top_k": "top_k"},
+    every_token=0,
+    always={"min_p": 0, "repeat_penalty": 1},
+    stop_strings=None,
 )
 TGI = Dialect(
     "tgi",
@@ -110,7 +124,7 @@ TGI = Dialect(
     takes_top_p_1=False,
     asked_as="tgi",  # any other name is taken for that of an adapter
 )
-_KNOWN = {dialect.name: dialect for dialect in (VLLM, SGLANG, LLAMACPP)}
+_KNOWN = {"vllm": VLLM, "sglang": SGLANG, "llamacpp": LLAMACPP, "me": LLAMA_CPP_PYTHON}
 
 
 def dialect_of(model: Model) -> Dialect:
@@ -118,4 +132,4 @@ def dialect_of(model: Model) -> Dialect:
     owner = getattr(model, "owned_by", None)
     if owner is not None and owner == model.id:
         return TGI
-    return _KNOWN.get(owner) or Dialect(owner or None)
+    return _KNOWN.get(owner or "") or Dialect(owner or None)

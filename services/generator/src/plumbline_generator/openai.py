@@ -28,6 +28,10 @@ from .settings import Settings
 
 _REFERENCE: TypeAdapter[str] = TypeAdapter(ModelReference)
 
+_NOT_IN_A_STREAM = (
+    "prompt_logprobs: no server tells them in a stream, and stop_loops and deadline_seconds need one; leave those out."
+)
+
 
 class OpenAIServer:
     name = "openai"
@@ -52,6 +56,8 @@ class OpenAIServer:
         build, deadline = None, moment(request.deadline_seconds)
         server = f"the inference server ({dialect.name or 'unknown'})"
         refuse_what_it_cannot(request, server, "stop_loops", "deadline_seconds", *dialect.features)
+        if request.prompt_logprobs and _is_streamed(request):
+            raise ProblemError(422, "unsupported-decoding", _NOT_IN_A_STREAM)
         about = await self._completions.about(dialect.about)
         if (fault := dialect.refusal(request.decoding, about)) is not None:
             raise ProblemError(422, "unsupported-decoding", fault)
@@ -86,11 +92,11 @@ class OpenAIServer:
             if request.prefix and prompt.text is None:
                 raise Refused(PREFIX_WITH_MESSAGES)
             asked = question(request, prompt, dialect)
-            if deadline is None and request.decoding.stop_loops is None:
+            if _is_streamed(request):
+                answer, generation = await self._watched(request, prompt, dialect, asked, deadline)
+            else:
                 answer = await self._whole(asked)
                 generation = read(answer, prompt.id, request, dialect)
-            else:
-                answer, generation = await self._watched(request, prompt, dialect, asked, deadline)
             if prompt.text is not None:  # messages are rendered there
                 generation = generation.model_copy(update={"prompt_sha256": sha256_of(request.prefix + prompt.text)})
             return generation, answer.system_fingerprint
@@ -117,7 +123,7 @@ class OpenAIServer:
         rendered = (
             request.prefix + prompt.text if prompt.text is not None else str(asked.get("messages", prompt.tokens))
         )
-        parts = Parts(Reading(request.decoding, rendered), chat="messages" in asked)
+        parts = Parts(Reading(request.decoding, sha256_of(rendered)), chat="messages" in asked)
         options = {"stream_options": {"include_usage": True, **dialect.stream_options}}
         try:
             async with (
@@ -131,7 +137,7 @@ class OpenAIServer:
             if not limit.expired():
                 raise
             parts.ended = FinishReason.CANCELLED
-        if parts.usage is None and parts.ended in (FinishReason.LOOP, FinishReason.STOP_STRING):
+        if parts.usage is None and parts.ended != FinishReason.CANCELLED:
             one = await self._whole(asked | {"max_tokens": 1})  # nothing but an answer tells how long the prompt was
             parts.prompt_tokens = one.usage.prompt_tokens if one.usage is not None else 0
         answer = parts.answer()
@@ -143,7 +149,8 @@ def question(request: GenerationRequest, prompt: Prompt, dialect: Dialect) -> di
     parameters = dialect.parameters(request.decoding, prompt.id)
     chat = prompt.messages is not None
     if request.logprobs is not None:
-        parameters |= {"logprobs": True, "top_logprobs": request.logprobs} if chat else {"logprobs": request.logprobs}
+        most = max(request.logprobs, dialect.least_logprobs)
+        parameters |= {"logprobs": True, "top_logprobs": most} if chat else {"logprobs": most}
     if request.prompt_logprobs:
         if chat:
             raise Refused("prompt_logprobs: the server tells them of texts and tokens, not of messages.")
@@ -152,6 +159,10 @@ def question(request: GenerationRequest, prompt: Prompt, dialect: Dialect) -> di
     if prompt.messages is not None:
         return parameters | {"messages": [message.model_dump() for message in prompt.messages]}
     return parameters | {"prompt": prompt.tokens or request.prefix + (prompt.text or "")}
+
+
+def _is_streamed(request: GenerationRequest) -> bool:
+    return request.deadline_seconds is not None or request.decoding.stop_loops is not None
 
 
 def _nameable(name: str) -> bool:

@@ -12,7 +12,8 @@ from .reading import Reading
 
 
 class Parts:
-    """`usage` is what the server counted; without it, `prompt_tokens` as asked for and a token for each part."""
+    """`usage` is what the server counted; without it, `prompt_tokens` as asked for and a token for each part, or the
+    limit where the server says that it was met."""
 
     def __init__(self, reading: Reading, chat: bool) -> None:
         self.reading, self.chat, self.prompt_tokens = reading, chat, 0
@@ -45,8 +46,9 @@ class Parts:
         choice = self._last | {"index": 0, "finish_reason": self._last.get("finish_reason") or "stop"}
         choice |= {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
         choice["logprobs"] = self._logprobs or None
-        counted = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.reading.tokens, "total_tokens": 0}
-        usage = self.usage.model_dump() if self.usage is not None else counted if self.ended is not None else None
+        tokens = self.reading.most_tokens if choice["finish_reason"] == "length" else self.reading.tokens
+        counted = {"prompt_tokens": self.prompt_tokens, "completion_tokens": tokens, "total_tokens": 0}
+        usage = counted if self.usage is None else self.usage.model_dump()
         whole = self._head | {"choices": [choice], "usage": usage}
         return ChatCompletion.construct(**whole) if self.chat else Completion.construct(**whole)
 

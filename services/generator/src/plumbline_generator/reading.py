@@ -16,12 +16,12 @@ def moment(deadline_seconds: float | None) -> float | None:
 
 
 class Reading:
-    """What was read so far. `rendered` is the prompt, by which the audit of loops chooses."""
+    """What was read so far. `sha256` is of the prompt: the audit of loops chooses by it."""
 
-    def __init__(self, decoding: Decoding, rendered: str) -> None:
-        rule = decoding.stop_loops
-        self.text, self.tokens = "", 0
-        self.audited = rule is not None and audited(rendered, rule.audit_share)
+    def __init__(self, decoding: Decoding, sha256: str) -> None:
+        rule, self.sha256 = decoding.stop_loops, sha256
+        self.text, self.tokens, self.most_tokens = "", 0, decoding.max_new_tokens
+        self.audited = rule is not None and audited(sha256, rule.audit_share)
         self._decoding, self._search = decoding, None if rule is None else LoopSearch(rule)
 
     def read(self, token: str) -> FinishReason | None:
@@ -39,5 +39,5 @@ class Reading:
         """With `stop_loops`, where the text became one."""
         if self._search is None or self._search.found is None:
             return None
-        saved = self._decoding.max_new_tokens - self.tokens if reason == FinishReason.LOOP else 0
+        saved = self.most_tokens - self.tokens if reason == FinishReason.LOOP else 0
         return self._search.found.record(saved)

@@ -91,7 +91,7 @@ class TGIServer:
     ) -> Generation:
         """One attempt. What ends the reading early closes the connection, and so ends the work at the server."""
         rendered, sent = await self._rendered(request, prompt)
-        reading, reason, last = Reading(request.decoding, rendered), None, None
+        reading, reason, last = Reading(request.decoding, sha256_of(rendered)), None, None
         written: list[Any] = []
         try:
             async with (
@@ -109,7 +109,7 @@ class TGIServer:
             if not limit.expired():
                 raise
             reason = FinishReason.CANCELLED
-        return await self._generation(request, prompt, (rendered, sent), reading, reason, last, written)
+        return await self._generation(request, prompt, sent, reading, reason, last, written)
 
     async def _rendered(self, request: GenerationRequest, prompt: Prompt) -> tuple[str, str]:
         """The whole prompt, and what is sent for it."""
@@ -124,7 +124,7 @@ class TGIServer:
         self,
         request: GenerationRequest,
         prompt: Prompt,
-        texts: tuple[str, str],
+        sent: str,
         reading: Reading,
         reason: FinishReason | None,
         last: Any,
@@ -147,10 +147,10 @@ class TGIServer:
             text=text,
             raw_text=raw_text,
             finish_reason=reason,
-            prompt_tokens=details.input_length if details is not None else await self._client.count(texts[1]),
+            prompt_tokens=details.input_length if details is not None else await self._client.count(sent),
             completion_tokens=details.generated_tokens if details is not None else reading.tokens,
             cached_prompt_tokens=None,
-            prompt_sha256=sha256_of(texts[0]),
+            prompt_sha256=reading.sha256,
             loop=reading.loop(reason),
             audited=reading.audited,
             logprobs=None if request.logprobs is None else [_logprob(one, request.logprobs) for one in written],
