@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
 
 import boto3
+import pytest
+
+from tests.stack import free_port, wait_until_listening
 
 BUCKET = "plumbline"
 _ALL_OF_S3 = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
@@ -21,9 +24,7 @@ class S3Server:
     """moto's server with one bucket, a user, and one who may do nothing. Use as a context manager."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -32,7 +33,7 @@ class S3Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._wait()
+        wait_until_listening(self._process, self.port)
         keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
         self._client("s3", **keys).create_bucket(Bucket=BUCKET)
         iam = self._client("iam", **keys)
@@ -49,15 +50,6 @@ class S3Server:
     def _client(self, service: str, **keys: str) -> Any:
         url = f"http://127.0.0.1:{self.port}"
         return boto3.client(service, endpoint_url=url, region_name="us-east-1", **keys)  # type: ignore[call-overload]
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + 60
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            assert self._process.poll() is None, "the S3 server ended"
-            assert time.monotonic() < deadline, "the S3 server does not start"
-            time.sleep(0.1)
 
     def settings(self, port: int | None = None, prefix: str = "/artifacts") -> dict[str, str]:
         """The variables of a service that keeps its artifacts here; `port` is that of a line."""
@@ -150,3 +142,15 @@ class Line:
         with suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)  # which ends the other direction too
         source.close()
+
+
+@pytest.fixture(scope="session", name="s3")
+def s3_server() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(name="line")
+def line_to_s3(s3: S3Server) -> Iterator[Line]:
+    with Line(s3.port) as line:
+        yield line

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -21,10 +23,59 @@ from tests.services import SERVICES
 ENDED = ("completed", "failed", "cancelled")
 
 
+# Below those that the kernel gives to outgoing connections, one of which could take a port before its server does.
+_PORTS = range(15_000, 32_000)
+_TAKEN = list[socket.socket]()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Given to nobody else while this process lives, whichever process of this machine asks here."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0plumbline-test-port-{port}")  # a name without a file; it ends with the process
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        _TAKEN.append(mark)
+        return port
+
+
+@contextmanager
+def servers() -> Iterator[Callable[..., str]]:
+    """Yields what starts a process that listens on the port it is given, and returns its URL.
+
+    It is a Python with these words and variables, in which `{port}` stands for the port.
+    """
+    running = list[subprocess.Popen[bytes]]()
+
+    def start(*command: str, **environment: str) -> str:
+        port = str(free_port())
+        variables = os.environ | {name: value.replace("{port}", port) for name, value in environment.items()}
+        words = [sys.executable, *(word.replace("{port}", port) for word in command)]
+        running.append(subprocess.Popen(words, env=variables, stderr=subprocess.DEVNULL))
+        wait_until_listening(running[-1], int(port))
+        return f"http://127.0.0.1:{port}"
+
+    try:
+        yield start
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(30)
+
+
+def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    def listens() -> bool:
+        assert process.poll() is None, f"{process.args!r} ended with status {process.returncode}"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(listens, 60, f"{process.args!r} to listen")
 
 
 class Stack:

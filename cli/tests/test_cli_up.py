@@ -16,6 +16,8 @@ from plumbline.local.processes import Record, RunFolder, process_of, stop
 from plumbline.local.services import environment_for, local_services
 from plumbline_contracts.export import CONTRACTS
 
+from tests.stack import free_port
+
 # Services outlive the command, which these tests call within their own process.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 NAMES = [contract.NAME for contract in CONTRACTS]
@@ -27,21 +29,11 @@ MODEL_FREE = {
 }
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @pytest.fixture
 def home(tmp_path, plumbline, monkeypatch):
     """A home on free ports; whatever a failing test leaves running is ended."""
-    for name, port in zip(NAMES, free_ports(len(NAMES)), strict=True):
-        monkeypatch.setenv(f"{name.upper()}_PORT", str(port))
+    for name in NAMES:
+        monkeypatch.setenv(f"{name.upper()}_PORT", str(free_port()))
     for name, value in MODEL_FREE.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PLUMBLINE_HOME", str(tmp_path / "home"))

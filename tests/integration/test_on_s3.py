@@ -1,16 +1,14 @@
 """Artifacts in a bucket, services that share no folder, and a bucket that is away for a while."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from plumbline_kit.artifacts import open_store
 from plumbline_kit.settings import StoreSettings
 
 from tests.model_free import write_spec
-from tests.s3 import Line, S3Server
+from tests.s3 import Line, S3Server, line_to_s3, s3_server  # noqa: F401  two are fixtures
 from tests.services import MODEL_FREE
 from tests.stack import Stack, wait_for
 
@@ -32,18 +30,6 @@ class Apart(Stack):
 
     def ready(self, name: str) -> httpx.Response:
         return httpx.get(f"{self.url(name)}/readyz", timeout=30, trust_env=False)
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def line(s3: S3Server) -> Iterator[Line]:
-    with Line(s3.port) as line:
-        yield line
 
 
 def names(folder: Path) -> set[str]:

@@ -21,7 +21,7 @@ from plumbline_kit.artifacts import ArtifactStore, open_store
 from plumbline_kit.errors import ProblemError
 from plumbline_kit.settings import ServiceSettings, StoreSettings
 
-from tests.s3 import Line, S3Server
+from tests.s3 import Line, S3Server, line_to_s3, s3_server  # noqa: F401  two are fixtures
 
 router = APIRouter(prefix="/v1")
 
@@ -140,18 +140,6 @@ def url(app: FastAPI) -> Iterator[str]:
 def guarded_url(small: Small) -> Iterator[str]:
     with serving(small_app(ServiceSettings(port=0, PLUMBLINE_TOKEN="secret"), small)) as found:
         yield found
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[S3Server]:
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def line(s3: S3Server) -> Iterator[Line]:
-    with Line(s3.port) as line:
-        yield line
 
 
 @pytest.fixture

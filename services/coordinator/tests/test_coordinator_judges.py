@@ -1,11 +1,6 @@
 """Judges that break their contract, each examples/minimal-judge as a process with one thing in its source replaced."""
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +22,8 @@ from plumbline_kit.artifacts import open_store
 from plumbline_kit.client import ServiceClient
 from plumbline_kit.errors import ProblemError
 
+from tests.stack import servers
+
 Answer = TypeVar("Answer")
 Start = Callable[..., str]
 MINIMAL_JUDGE = Path(__file__).parents[3] / "examples" / "minimal-judge" / "judge.py"
@@ -47,39 +44,18 @@ judges:
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Start the minimal judge with these replacements in its source; returns its URL."""
-    running: list[subprocess.Popen[bytes]] = []
+    with servers() as serve:
 
-    def start_one(*replaced: tuple[str, str]) -> str:
-        source = MINIMAL_JUDGE.read_text("utf-8")
-        for stands, instead in replaced:
-            assert stands in source
-            source = source.replace(stands, instead)
-        file = tmp_path_factory.mktemp("judge") / "judge.py"
-        file.write_text(source, encoding="utf-8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-        command, quiet = [sys.executable, str(file)], subprocess.DEVNULL
-        process = subprocess.Popen(command, env=os.environ | {"PORT": str(port)}, stdout=quiet, stderr=quiet)
-        running.append(process)
-        wait_until_listening(process, port)
-        return f"http://127.0.0.1:{port}"
+        def start_one(*replaced: tuple[str, str]) -> str:
+            source = MINIMAL_JUDGE.read_text("utf-8")
+            for stands, instead in replaced:
+                assert stands in source
+                source = source.replace(stands, instead)
+            file = tmp_path_factory.mktemp("judge") / "judge.py"
+            file.write_text(source, encoding="utf-8")
+            return serve(str(file), PORT="{port}")
 
-    yield start_one
-    for process in running:
-        process.terminate()
-    for process in running:
-        process.wait(timeout=20)
-
-
-def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(600):
-        assert process.poll() is None, "the judge ended"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("the judge does not listen after 60 s")
+        yield start_one
 
 
 def asked(url: str, ask: Callable[[ServiceClient], Awaitable[Answer]]) -> Answer:

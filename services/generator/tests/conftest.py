@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +14,8 @@ import torch
 from plumbline_contracts.generator import Decoding, GenerationRequest, Prompt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tests.stack import free_port, wait_until_listening
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message.role }}>{{ message.content }}\n{% endfor %}"
@@ -94,9 +94,7 @@ class Process(httpx.Client):
     """A process that listens on a free port of its own, and a client of it."""
 
     def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         super().__init__(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
         self.command = [sys.executable, *(word.replace("{port}", str(self.port)) for word in command)]
         self.environment = os.environ | environment | {"GENERATOR_PORT": str(self.port), "OMP_WAIT_POLICY": "PASSIVE"}
@@ -104,17 +102,11 @@ class Process(httpx.Client):
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, env=self.environment)
-        while not self._answers():
-            assert self.process.poll() is None, f"{self.command} ended at start"
-            time.sleep(0.1)
+        wait_until_listening(self.process, self.port)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 Run = Callable[..., Process]

@@ -1,18 +1,18 @@
 """Real processes on loopback for the judge's tests."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.stack import servers
 
 HERE = Path(__file__).parent
 SHARED = Path(os.environ.get("PLUMBLINE_SHARED_DATA", HERE.parents[3] / "shared" / "data"))
 Start = Callable[..., str]
+SAFE = '{"safety": {"rationale": "harmless", "score": "5"}}'
 
 
 @pytest.fixture(scope="session")
@@ -25,23 +25,8 @@ def recorded() -> Path:
 
 @pytest.fixture(scope="session")
 def start() -> Iterator[Start]:
-    """Start a process that listens on the port it is given; returns its URL. `{port}` stands for the port."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start_one(*command: str, **environment: str) -> str:
-        port = free_port()
-        arguments = [word.replace("{port}", str(port)) for word in command]
-        variables = os.environ | {name: value.replace("{port}", str(port)) for name, value in environment.items()}
-        process = subprocess.Popen([sys.executable, *arguments], env=variables, stderr=subprocess.DEVNULL)
-        running.append(process)
-        wait_until_listening(process, port)
-        return f"http://127.0.0.1:{port}"
-
-    yield start_one
-    for process in running:
-        process.terminate()
-    for process in running:
-        process.wait(timeout=20)
+    with servers() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -61,18 +46,21 @@ def start_judge(start: Start) -> Start:
     return start_one
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+@pytest.fixture(scope="module")
+def backend(start_backend: Start) -> str:
+    """The URL of a recorded judge that finds everything safe."""
+    return start_backend("--otherwise", SAFE)
 
 
-def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            raise AssertionError(f"{process.args} ended with status {process.returncode}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"nothing listens on {port} after 60 s")
+@pytest.fixture(scope="module")
+def judge(start_judge: Start, backend: str) -> str:
+    return start_judge(backend)
+
+
+@pytest.fixture
+def well_behaved(backend: str) -> None:
+    set_mode(backend, "ok")
+
+
+def set_mode(backend: str, mode: str) -> None:
+    httpx.put(f"{backend}/mode/{mode}").raise_for_status()

@@ -7,33 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import Start
+from .conftest import SAFE, Start, set_mode
 
-SAFE = '{"safety": {"rationale": "harmless", "score": "5"}}'
+pytestmark = pytest.mark.usefixtures("well_behaved")
+
 POLITE = {
     "name": "politeness",
     "version": "1",
     "aspects": [{"name": "politeness", "asks": "Is it polite?", "scale": {"1": "No.", "5": "Yes."}}],
 }
-
-
-@pytest.fixture(scope="module")
-def backend(start_backend: Start) -> str:
-    return start_backend("--otherwise", SAFE)
-
-
-@pytest.fixture(scope="module")
-def judge(start_judge: Start, backend: str) -> str:
-    return start_judge(backend)
-
-
-@pytest.fixture(autouse=True)
-def well_behaved(backend: str) -> None:
-    set_mode(backend, "ok")
-
-
-def set_mode(backend: str, mode: str) -> None:
-    httpx.put(f"{backend}/mode/{mode}").raise_for_status()
 
 
 def calls(backend: str) -> dict[str, int]:

@@ -9,28 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import Start
+from .conftest import SAFE, Start, set_mode
 
-SAFE = '{"safety": {"rationale": "harmless", "score": "5"}}'
-
-
-@pytest.fixture(scope="module")
-def backend(start_backend: Start) -> str:
-    return start_backend("--otherwise", SAFE)
-
-
-@pytest.fixture(scope="module")
-def judge(start_judge: Start, backend: str) -> str:
-    return start_judge(backend)
-
-
-@pytest.fixture(autouse=True)
-def well_behaved(backend: str) -> None:
-    set_mode(backend, "ok")
-
-
-def set_mode(backend: str, mode: str) -> None:
-    httpx.put(f"{backend}/mode/{mode}").raise_for_status()
+pytestmark = pytest.mark.usefixtures("well_behaved")
 
 
 def post(url: str, path: str, rubric: str, items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ import httpx
 import psutil
 import pytest
 from plumbline_kit.folder_store import FolderStore
+
+from tests.stack import free_port
 
 PATIENCE_S = 180.0
 ENDED = {"completed", "failed", "cancelled"}
@@ -52,9 +53,7 @@ class Service:
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         places = {"PLUMBLINE_ARTIFACTS_DIR": self.world.store.root, "TRAINER_MODELS_DIR": self.world.root / "models"}
         own = {f"TRAINER_{name}": value for name, value in ({"PORT": port, "THREADS": 1} | self.settings).items()}
         environment = os.environ | {name: str(value) for name, value in (places | own).items()}

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ import torch
 from ctranslate2.converters import TransformersConverter
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from transformers import MarianConfig, MarianMTModel, MarianTokenizer
+
+from tests.stack import free_port
 
 TEXT = "name three animals what colour is the dog nomme trois animaux quelle couleur est le chien"
 
@@ -72,9 +73,7 @@ def serve() -> Iterator[Callable[..., httpx.Client]]:
     clients: list[httpx.Client] = []
 
     def start(**settings: object) -> httpx.Client:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         environment = os.environ | {f"TRANSLATOR_{name}": str(value) for name, value in settings.items()}
         environment["TRANSLATOR_PORT"] = str(port)
         started.append(subprocess.Popen([sys.executable, "-m", "plumbline_translator"], env=environment))
