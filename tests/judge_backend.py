@@ -19,6 +19,7 @@ from fastapi.responses import JSONResponse, Response
 
 MODES = (
     *("ok", "busy_once", "broken", "slow", "garbled", "closed", "truncated", "refusing", "no_schema", "denied"),
+    "offended",
     *("mended", "stubborn", "plain"),
 )
 PAIR = re.compile(r"response 1\]\n(.*?)\n\[\w+ response 2\]\n(.*?)\n\[", re.DOTALL)
@@ -90,6 +91,8 @@ def create_backend(recorded: Recorded, mode: str) -> FastAPI:
                 return JSONResponse({"error": {"message": "out of memory"}}, 500)
             case "denied":
                 return JSONResponse({"error": {"message": "no such key"}}, 401)
+            case "offended":
+                return JSONResponse({"error": {"message": "flagged by moderation"}}, 403)
             case "no_schema" if "response_format" in body:
                 return JSONResponse({"error": {"message": "response_format is not supported"}}, 400)
             case "slow":

@@ -72,10 +72,10 @@ def settings_with(tmp_path: Path, url: str) -> Settings:
     return Settings(**places, generator_url=nobody, translator_url=nobody)
 
 
-def checked(tmp_path: Path, url: str) -> SpecCheck:
+def checked(tmp_path: Path, url: str, spec: str = SPEC) -> SpecCheck:
     settings = settings_with(tmp_path, url)
     uploaded = open_store(settings).put_bytes(b'{"id": 1, "instruction": "Name one."}\n', "file")
-    submission = Submission(spec=SPEC, source="test.yaml", files={"items.jsonl": uploaded})
+    submission = Submission(spec=spec, source="test.yaml", files={"items.jsonl": uploaded})
     store = Store(database.connect(settings.database_url))
     return asyncio.run(check.check(submission, store, settings, to_run=True)).check
 
@@ -112,6 +112,18 @@ def test_a_rubric_that_the_judge_does_not_have_is_a_fault(start: Start, tmp_path
     fault = caught.value.errors[0]
     assert fault.place == "test.yaml:8 judges[0].rubrics.regular"
     assert fault.message == "there is no rubric 'form'; there are: shape"
+
+
+def test_a_rubric_without_words_in_a_language_of_the_responses_is_a_fault_where_it_is_to_speak_it(
+    start: Start, tmp_path: Path
+) -> None:
+    url = start(('"languages": ["en"]', '"languages": ["fr", "es"]'))
+    spec = SPEC.replace("{regular: form}", "{regular: form}, rubric_language: response")
+    with pytest.raises(ProblemError) as caught:
+        checked(tmp_path, url, spec)
+    (fault,) = (one for one in caught.value.errors if "judges" in one.place)
+    assert fault.place == "test.yaml:8 judges[0].rubric_language"
+    assert fault.message == "the rubric 'form' has no text in en; it has fr, es"
 
 
 @pytest.mark.parametrize("answer", [503, 429, 500])

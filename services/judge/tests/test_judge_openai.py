@@ -85,7 +85,7 @@ def as_item(row: dict[str, Any]) -> dict[str, Any]:
         ("garbled", "backend_unavailable"),
         ("truncated", "truncated_reply"),
         ("refusing", "backend_refused"),
-        ("denied", "backend_refused"),
+        ("offended", "backend_refused"),
     ],
 )
 def test_whatever_the_backend_does_every_item_has_a_score_or_its_cause(
@@ -95,6 +95,16 @@ def test_whatever_the_backend_does_every_item_has_a_score_or_its_cause(
     answer = post(judge, "judgments", "just-eval-safety", items(3))
     assert [judgment["id"] for judgment in answer["judgments"]] == ["item 0", "item 1", "item 2"]
     assert causes(answer) == {cause}
+
+
+def test_a_wrong_key_is_no_fault_of_the_items(judge: str, backend: str) -> None:
+    set_mode(backend, "denied")
+    request = {"rubric": "just-eval-safety", "items": items(64)}
+    answer = httpx.post(f"{judge}/v1/judgments", json=request, timeout=60)
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:plumbline:problem:backend-refused")
+    assert "JUDGE_API_KEY" in answer.json()["detail"]
+    assert "no such key" in answer.json()["detail"]
+    assert httpx.get(f"{backend}/calls").json()["all"] == 8  # eight at a time, none of them tried again
 
 
 def test_a_slow_backend_is_given_up(start_judge: Start, backend: str) -> None:
@@ -157,6 +167,16 @@ def test_a_comparison_is_asked_in_both_orders(judge: str, response_a: str, respo
     pair = {"id": "7", "instruction": "?", "response_a": response_a, "response_b": response_b, "language": "en"}
     (comparison,) = post(judge, "comparisons", "just-eval-multi", [pair])["comparisons"]
     assert (comparison["verdict"], comparison["unscored"]) == (verdict, None)
+
+
+def test_what_the_order_did_is_counted(judge: str) -> None:
+    pairs = [("this is better", "this"), ("this", "this is better"), ("this", "this"), ("this", "that"), ("one", "two")]
+    asked = [
+        {"id": str(id), "instruction": "?", "response_a": a, "response_b": b, "language": "en"}
+        for id, (a, b) in enumerate(pairs)
+    ]
+    effect = post(judge, "comparisons", "just-eval-multi", asked)["order_effect"]
+    assert effect == {"both": 5, "flips": 2, "first": 2, "second": 0}
 
 
 def test_a_comparison_without_a_usable_reply_is_no_tie(judge: str, backend: str) -> None:

@@ -7,6 +7,8 @@ import socket
 from functools import cache
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
@@ -22,7 +24,17 @@ _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 def client(**options: Any) -> httpx.AsyncClient:
     """As many connections as there are requests: how many may be under way is decided elsewhere."""
     # No setting of the environment, such as a proxy, may carry calls between our services away.
-    return httpx.AsyncClient(transport=AiohttpTransport(verify=_tls(), client=_session), trust_env=False, **options)
+    return httpx.AsyncClient(transport=AiohttpTransport(verify=_tls(), client=_ours), trust_env=False, **options)
+
+
+def session(url: str, **options: Any) -> aiohttp.ClientSession:
+    """For a server of others, such as a hosted model: a proxy and certificates that the environment names are used.
+
+    Aiohttp's own, where even httpx above it costs too much. Needs a running loop.
+    """
+    address = urlsplit(url)
+    proxy = None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
+    return _session(httpx.create_ssl_context(), proxy=proxy, **options)
 
 
 def was_never_sent(error: httpx.HTTPError) -> bool:
@@ -30,9 +42,13 @@ def was_never_sent(error: httpx.HTTPError) -> bool:
     return isinstance(error.__cause__, _NEVER_SENT)
 
 
-def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S, ssl=_tls(), socket_factory=_socket)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+def _ours() -> aiohttp.ClientSession:
+    return _session(_tls())
+
+
+def _session(tls: SSLContext, **options: Any) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S, ssl=tls, socket_factory=_socket)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **options)
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -1,8 +1,7 @@
 """What asks a judge model: one reply to some messages, or the cause why there is none."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,12 +21,12 @@ class Token:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the judge model wrote, and why it cannot be used, if so. `outage`: the server answers nobody."""
+    """What the judge model wrote, and why it cannot be used, if so. `outage`: the server serves nobody."""
 
     text: str | None
     fault: Unscored | None = None
     tokens: Sequence[Token] = ()
-    outage: bool = False
+    outage: ProblemError | None = None
 
 
 class Batch:
@@ -36,10 +35,9 @@ class Batch:
     outage: Reply | None = None
 
     def raise_outage(self) -> None:
-        """The problem `backend-unavailable`: the whole request is worth repeating, not so for one bad reply."""
-        if self.outage is not None and self.outage.fault is not None:
-            detail = f"The judge model's server is away: {self.outage.fault.detail}"
-            raise ProblemError(503, "backend-unavailable", detail, retry_after=5)
+        """Its problem: the whole request is worth repeating, not so for one bad reply."""
+        if self.outage is not None and self.outage.outage is not None:
+            raise self.outage.outage
 
 
 class Backend(Protocol):
@@ -49,18 +47,18 @@ class Backend(Protocol):
         """The reply, or the cause why there is none; never raises for what the server did."""
 
     async def check(self) -> None:
-        """Return when the server answers; otherwise the problem `backend-unavailable`."""
+        """Return when the server serves us; otherwise the problem `backend-unavailable` or `backend-refused`."""
 
     async def close(self) -> None: ...
 
 
-async def answers(backend: Backend) -> bool:
-    """Whether a call that failed may have been the only one that does."""
+async def outage(backend: Backend) -> ProblemError | None:
+    """The problem of everybody, where a call that failed is not the only one that does."""
     try:
         await backend.check()
-    except ProblemError:
-        return False
-    return True
+    except ProblemError as error:
+        return error
+    return None
 
 
 class Asker:
@@ -70,18 +68,20 @@ class Asker:
         """`share`: the same messages get the same reply while they are being asked; not so where replies are drawn."""
         self.backend, self._share = backend, share
         self._slots = asyncio.Semaphore(concurrency)
-        self._under_way: dict[str, asyncio.Task[Reply]] = {}
+        self._under_way: dict[Hashable, asyncio.Task[Reply]] = {}
 
     async def ask(self, messages: Messages, schema: dict[str, Any], batch: Batch) -> Reply:
         if self._share:
-            reply = await self._shared(json.dumps(messages), lambda: self._ask(messages, schema, batch))
+            reply = await self._shared(
+                tuple(map(tuple, map(dict.values, messages))), lambda: self._ask(messages, schema, batch)
+            )
         else:
             reply = await self._ask(messages, schema, batch)
         if reply.outage:
             batch.outage = reply  # it may have been another request's call
         return reply
 
-    async def _shared(self, key: str, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+    async def _shared(self, key: Hashable, ask: Callable[[], Awaitable[Reply]]) -> Reply:
         if (task := self._under_way.get(key)) is None:
             task = self._under_way[key] = asyncio.ensure_future(ask())
             task.add_done_callback(lambda _: self._under_way.pop(key))

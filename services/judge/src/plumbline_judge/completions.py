@@ -4,22 +4,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from openai import (
-    APIError,
-    APIStatusError,
-    AsyncOpenAI,
-    BadRequestError,
-    DefaultAioHttpClient,
-    UnprocessableEntityError,
-)
 from plumbline_contracts.judge import UnscoredCause
 from plumbline_kit.errors import ProblemError
 
-from .backend import Reply, Token, answers, without
+from .backend import Reply, Token, outage, without
 from .prompts import Messages
+from .server import Failure, Refused, Server, may_pass
 from .settings import Settings
 
 Options = dict[str, Any]
+_NOT_UNDERSTOOD = frozenset({400, 422})
+_NO_KEY, _NOT_ALLOWED = 401, 403  # the second may be about one text: some hosts refuse what they find offensive
 _MOST_LOGPROBS = {"chat": 20, "completions": 5}  # what OpenAI's own server allows
 
 
@@ -29,31 +24,29 @@ class OpenAIServer:
         self._path = "/chat/completions" if settings.api == "chat" else "/completions"
         self._offers = list(_offers(settings))  # what may be asked for, most first; what was refused is dropped
         self._settled = False
-        self._client = AsyncOpenAI(
-            base_url=settings.backend_url,
-            api_key="none" if settings.api_key is None else settings.api_key.get_secret_value(),
-            timeout=settings.timeout_seconds,
-            max_retries=settings.retries,  # with backoff, after the time that Retry-After names
-            http_client=DefaultAioHttpClient(),  # a fraction of the processor time of the other
-        )
+        self._server = Server(settings)
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._server.close()
 
     async def check(self) -> None:
         try:
-            await self._client.with_options(max_retries=0, timeout=5).models.list()
-        except (APIError, ValueError) as error:
-            detail = f"The judge model's server does not answer GET /models: {_words(error)}"
-            raise ProblemError(503, "backend-unavailable", detail, retry_after=5) from error
+            await self._server.get("/models")
+        except Failure as error:
+            raise _problem(error) from error
 
     async def complete(self, messages: Messages, schema: dict[str, Any]) -> Reply:
         try:
             return _read(await self._negotiated(messages, schema))
-        except (APIError, ValueError) as error:
-            cause = UnscoredCause.BACKEND_UNAVAILABLE if _may_pass(error) else UnscoredCause.BACKEND_REFUSED
-            away = _may_pass(error) and not await answers(self)
-            return replace(without(cause, _words(error)), outage=away)
+        except Failure as error:
+            cause = UnscoredCause.BACKEND_UNAVAILABLE if may_pass(error) else UnscoredCause.BACKEND_REFUSED
+            return replace(without(cause, _words(error)), outage=await self._outage(error))
+
+    async def _outage(self, error: Exception) -> ProblemError | None:
+        status = error.status if isinstance(error, Refused) else None
+        if status == _NO_KEY:
+            return _problem(error)
+        return await outage(self) if may_pass(error) or status == _NOT_ALLOWED else None
 
     async def _negotiated(self, messages: Messages, schema: dict[str, Any]) -> Any:
         """Until a first call has succeeded, a refused one may mean that the server lacks an option: less is tried."""
@@ -61,8 +54,8 @@ class OpenAIServer:
         for number, offer in enumerate(offers):
             try:
                 answer = await self._create(messages, schema, *offer)
-            except (BadRequestError, UnprocessableEntityError):
-                if self._settled or number == len(offers) - 1:
+            except Refused as error:
+                if self._settled or number == len(offers) - 1 or error.status not in _NOT_UNDERSTOOD:
                     raise
             else:
                 if not self._settled:
@@ -81,8 +74,7 @@ class OpenAIServer:
             body |= {"messages": messages} | ({"logprobs": True, "top_logprobs": logprobs} if logprobs else {})
         else:
             body |= {"prompt": as_text(messages)} | ({"logprobs": logprobs} if logprobs else {})
-        # As it is: the client would make objects of every token's alternatives, which takes longer than all else.
-        return await self._client.post(self._path, cast_to=object, body=body)
+        return await self._server.post(self._path, body)
 
 
 def _offers(settings: Settings) -> Iterator[tuple[str, int]]:
@@ -131,10 +123,12 @@ def _tokens(logprobs: dict[str, Any]) -> Iterator[Token]:
         yield Token(text.encode(), list((others or {}).items()))
 
 
-def _may_pass(error: Exception) -> bool:
-    """What the client retries, and broken bodies; any other status is the server's refusal."""
-    return not isinstance(error, APIStatusError) or error.status_code in {408, 409, 429} or error.status_code >= 500
+def _problem(error: Exception) -> ProblemError:
+    if isinstance(error, Refused) and error.status in {_NO_KEY, _NOT_ALLOWED}:
+        detail = f"The judge model's server refuses JUDGE_API_KEY: {_words(error)}"
+        return ProblemError(503, "backend-refused", detail, retry_after=30)
+    return ProblemError(503, "backend-unavailable", f"The judge model's server is away: {_words(error)}", retry_after=5)
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error.__cause__ or error}"
+    return str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}".rstrip(": ")

@@ -9,7 +9,7 @@ from plumbline_contracts.judge import UnscoredCause
 from plumbline_kit.client import ServiceClient, is_transient
 from plumbline_kit.errors import ProblemError
 
-from .backend import Reply, answers, without
+from .backend import Reply, outage, without
 from .completions import as_text
 from .prompts import Messages
 from .settings import Settings
@@ -47,7 +47,7 @@ class GeneratorService:
         except ProblemError as error:
             passing = is_transient(error) or error.status >= 500
             cause = UnscoredCause.BACKEND_UNAVAILABLE if passing else UnscoredCause.BACKEND_REFUSED
-            return replace(without(cause, error.detail), outage=passing and not await answers(self))
+            return replace(without(cause, error.detail), outage=await outage(self) if passing else None)
         return _read(answer.generations[0])
 
     def _prompt(self, messages: Messages) -> generator.Prompt:
