@@ -1,6 +1,6 @@
 """What the generator is asked, in which order, and what is kept of its answers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from plumbline_contracts.analyzer import DetectionRequest
 from plumbline_contracts.coordinator import ExperimentState, PhaseName, Usage
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_contracts.generator import Generation, GenerationResponse, StopLoops
-from plumbline_coordinator import accounting, database
+from plumbline_coordinator import accounting
 from plumbline_coordinator.accounting import used
 from plumbline_coordinator.check import Draft
 from plumbline_coordinator.progress import progress
@@ -31,13 +31,6 @@ SPEC: dict[str, Any] = {
     "arms": [{"name": "arm", "model": "tiny"}],
     "decoding": {"max_new_tokens": 8},
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    database.migrate(engine := database.connect(f"sqlite:///{tmp_path}/test.sqlite"))
-    yield Store(engine)
-    engine.dispose()
 
 
 @pytest.fixture

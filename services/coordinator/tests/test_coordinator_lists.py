@@ -1,8 +1,6 @@
 """Pages of experiments and responses: filters, and cursors that stay right while experiments are added."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,21 +15,13 @@ from plumbline_contracts.coordinator import (
     ResponseQuery,
     ResponseRecord,
 )
-from plumbline_coordinator import database, listing
+from plumbline_coordinator import listing
 from plumbline_coordinator.store import Store
 from plumbline_coordinator.tables import experiment, phase
 from plumbline_kit import cursors
 from plumbline_kit.errors import ProblemError
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    engine = database.connect(f"sqlite:///{tmp_path}/coordinator.sqlite")
-    database.migrate(engine)
-    yield Store(engine)
-    engine.dispose()
 
 
 def add(store: Store, id: str, minutes: int, state: ExperimentState = ExperimentState.RUNNING) -> None:

@@ -8,7 +8,6 @@ import pytest
 from plumbline_contracts import analyzer, generator, judge, translator
 from plumbline_contracts.coordinator import PhaseName, Submission
 from plumbline_contracts.experiment import ExperimentSpec
-from plumbline_coordinator import database
 from plumbline_coordinator.check import Draft
 from plumbline_coordinator.recorded import find
 from plumbline_coordinator.reuse import Keys, Reuse, digest
@@ -18,7 +17,6 @@ from plumbline_coordinator.stages import STAGES
 from plumbline_coordinator.stages.stage import Stage
 from plumbline_coordinator.store import Store
 from plumbline_kit.errors import ProblemError
-from sqlalchemy import Engine
 
 SPEC = {
     "name": "test",
@@ -52,18 +50,6 @@ INPUTS: dict[str, Any] = {
     "detect": analyzer.DetectionItem(id="1", instruction="Hello.", response="Hi.", language="fr"),
     "judge": judge.JudgmentItem(id="1", instruction="Hello.", response="Hi.", language="fr"),
 }
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = database.connect(f"sqlite:///{tmp_path}/test.sqlite")
-    database.migrate(engine)
-    return engine
-
-
-@pytest.fixture
-def store(engine: Engine) -> Store:
-    return Store(engine)
 
 
 def key(store: Store, stage: str, *, spec: Any = None, said: Any = None, input: Any = None) -> bytes:

@@ -31,13 +31,6 @@ SPEC = ExperimentSpec.model_validate(
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = database.connect(f"sqlite:///{tmp_path}/test.sqlite")
-    database.migrate(engine)
-    return engine
-
-
-@pytest.fixture
 def store(engine: Engine) -> Store:
     store = Store(engine)
     store.create("a", SPEC, "text", "a.yaml", {}, "0" * 64)
