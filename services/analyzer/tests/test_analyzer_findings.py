@@ -4,7 +4,7 @@ import re
 from plumbline_analyzer import findings, results
 from plumbline_analyzer import observations as reading
 from plumbline_analyzer.doubts import doubts
-from plumbline_contracts.analyzer import Detector
+from plumbline_contracts.analyzer import Detection, Detector, Finding
 
 
 def said(request, observations) -> list[str]:
@@ -50,6 +50,21 @@ def test_a_difference_that_is_the_same_on_every_item_is_a_difference(observe, re
     ]
     assert said(request_of(observations), observations)[0] == (
         "dpo scores 4.00 (4.00 to 4.00) higher on overlap than base in English."
+    )
+
+
+def test_a_rate_that_changes_otherwise_in_another_language_is_no_gain(observe, request_of) -> None:
+    """Loops vanish in English, and there were none in French."""
+    observations = []
+    for language, arm in (("en", "base"), ("en", "dpo"), ("fr", "base"), ("fr", "dpo")):
+        finding = Finding.FOUND if (language, arm) == ("en", "base") else Finding.ABSENT
+        loop = Detection(detector=Detector.INFINITE_LOOP, finding=finding, evidence=None, start=None, end=None)
+        observations += [
+            observe(item, arm=arm, language=language).model_copy(update={"detections": [loop]}) for item in range(30)
+        ]
+    assert (
+        "The rate of infinite loops of dpo less that of base is 100 percentage points (100 to 100) higher in French"
+        " than in English." in said(request_of(observations, languages=["en", "fr"]), observations)
     )
 
 

@@ -9,6 +9,7 @@ from plumbline_contracts.analyzer import (
     AnalysisRequest,
     AspectMean,
     Conclusion,
+    Detector,
     Difference,
     ErrorDifference,
     ErrorRate,
@@ -130,14 +131,23 @@ def _leaders(means: list[AspectMean]) -> Iterator[str]:
 def _interactions(turned: list[Interaction]) -> Iterator[str]:
     for one in turned:
         if shown(one):
-            low, high = sorted((abs(one.low or 0), abs(one.high or 0)))
-            show = number if one.judge else percent
-            less = "less" if one.conclusion == Conclusion.LOWER else "more"
-            what = plain(one.measure) if one.judge else f"the rate of {plain(one.measure)}"
-            yield (
-                f"Against {one.baseline}, {one.arm} gains {show(abs(one.difference or 0))}"
-                f" ({show(low)} to {show(high)}) {less} {where(one.language)} than {where(one.reference)} on {what}"
-            )
+            yield (_gain if one.judge else _change)(one, one.conclusion == Conclusion.LOWER)
+
+
+def _gain(one: Interaction, is_lower: bool) -> str:
+    low, high = sorted((abs(one.low or 0), abs(one.high or 0)))
+    amount = f"{number(abs(one.difference or 0))} ({number(low)} to {number(high)}) {'less' if is_lower else 'more'}"
+    places = f"{where(one.language)} than {where(one.reference)}"
+    return f"Against {one.baseline}, {one.arm} gains {amount} {places} on {plain(one.measure)}"
+
+
+def _change(one: Interaction, is_lower: bool) -> str:
+    """Of a rate, of which more is no gain."""
+    low, middle, high = (round(100 * abs(value or 0)) for value in (one.low, one.difference, one.high))
+    amount = f"{middle} percentage points ({min(low, high)} to {max(low, high)}) {'lower' if is_lower else 'higher'}"
+    what = CRITICAL.get(Detector(one.measure), plain(one.measure))
+    rates = f"The rate of {what} of {one.arm} less that of {one.baseline}"
+    return f"{rates} is {amount} {where(one.language)} than {where(one.reference)}"
 
 
 def _error_rates(rates: list[ErrorRate]) -> Iterator[str]:
