@@ -181,6 +181,7 @@ class Model(Response):
         description="`hub`: downloaded into the cache of this machine."
     )
     revision: str | None = Field(description="The commit, where it was downloaded from the hub.")
+    base: str | None = Field(description="Reference of the model that it goes over, where it is an adapter.")
     weights_sha256: Sha256 | None = Field(description="Null where it is not known, or not yet.")
     context_length: int | None = Field(description="Most tokens of a prompt and its text; null where not known.")
 

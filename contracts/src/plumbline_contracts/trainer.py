@@ -9,10 +9,10 @@ from fastapi.sse import EventSourceResponse
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from .common import Artifact, Identifier, LastEventId, Request, Response, implementation_of, problems, sent
-from .generator import ModelReference
+from .weights import ModelReference
 
 NAME = "trainer"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 PORT = 8003
 
 
@@ -24,11 +24,16 @@ class Method(StrEnum):
 
 
 class LowRank(Request):
-    """LoRA on all linear layers; the saved weights are merged."""
+    """LoRA on all linear layers."""
 
     rank: int = Field(default=16, ge=1, le=1024)
     alpha: int = Field(default=32, ge=1, le=4096)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    merge: bool = Field(
+        default=True,
+        description="Save whole weights; false saves the adapter alone, which is small and needs the same base where it"
+        " is used.",
+    )
 
 
 class Hyperparameters(Request):
@@ -93,7 +98,9 @@ class Training(Response):
     state: TrainingState
     progress: TrainingProgress | None
     cause: str | None = Field(description="Why it failed, in words.")
-    weights: Artifact | None = Field(description="A transformers folder with safetensors, once completed.")
+    weights: Artifact | None = Field(
+        description="A transformers folder with safetensors, once completed; peft's adapter folder with `merge: false`."
+    )
     created: AwareDatetime
     started: AwareDatetime | None
     finished: AwareDatetime | None

@@ -1,8 +1,12 @@
-"""How weights are named in requests."""
+"""How weights are named in requests, and what a saved adapter says of the model that it goes over."""
 
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
+
+from .common import Response, Sha256
+
+ADAPTER_BASE = "base.json"
 
 
 def _no_path(value: Any) -> Any:
@@ -26,3 +30,10 @@ ModelReference = Annotated[
     ),
     BeforeValidator(_no_path),
 ]
+
+
+class AdapterBase(Response):
+    """`base.json` in an adapter's folder: the model it was trained over, as the request named it, and the digest."""
+
+    model: str
+    sha256: Sha256

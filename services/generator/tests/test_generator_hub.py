@@ -39,20 +39,3 @@ def test_a_downloaded_model_is_listed_with_its_commit_and_completes_offline(
     told = {"name": "org/tiny@v1", "loaded": True, "source": "hub", "revision": COMMIT}
     assert {name: listed[name] for name in told} == told
     assert listed["weights_sha256"] == digest(origin)[0]
-
-
-def test_a_path_is_refused_with_the_way_to_name_its_model(run: Run, tiny_model: Path, tmp_path: Path) -> None:
-    """Of the machine, and also where a folder is linked: by its name it is a model like others."""
-    (tmp_path / "linked").symlink_to(tiny_model)
-    service = run(
-        "-m",
-        "plumbline_generator",
-        GENERATOR_MODELS_DIR=str(tmp_path),
-        PLUMBLINE_ARTIFACTS_DIR=str(tmp_path / "artifacts"),
-    )
-    for path in (str(tiny_model), "../models/tiny", "file:///tiny"):
-        problem = service.get("/v1/models/identity", params={"model": path})
-        assert problem.status_code == 422
-        assert "put or link its folder into the service's models folder (GENERATOR_MODELS_DIR" in problem.text
-    found = service.get("/v1/models/identity", params={"model": "linked"}).json()
-    assert found["weights_sha256"] == digest(tiny_model)[0]

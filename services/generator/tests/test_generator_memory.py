@@ -3,16 +3,21 @@
 import asyncio
 import json
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plumbline_generator import memory
-from plumbline_generator.folders import ModelFolders
+from plumbline_generator.folders import ModelFolder, ModelFolders
 from plumbline_generator.memory import Need
-from plumbline_generator.weights import Shelf
+from plumbline_generator.packing import Packing
+from plumbline_generator.shelf import Shelf
 from plumbline_kit.errors import ProblemError
 from plumbline_kit.folder_store import FolderStore
 from safetensors.torch import load_file
+from transformers import AutoConfig, LlamaForCausalLM, PreTrainedModel
 
 
 @pytest.fixture
@@ -22,13 +27,13 @@ def models(tiny_model: Path, tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def need_of(folder: Path) -> Need:
-    return Need.of(folder, itemsize=4, rows=2, most_cache=2**30)
+def need_of(folder: ModelFolder) -> Need:
+    return Need.of(folder.main, itemsize=4, rows=2, most_cache=2**30)
 
 
-def shelf(models: Path, most_bytes: int | None = None, trusted: tuple[str, ...] = ()) -> Shelf:
+def shelf(models: Path, most_bytes: int | None = None, **more: Any) -> Shelf:
     folders = ModelFolders(models, FolderStore(models.parent / "artifacts"), download=False)
-    return Shelf(folders, room=9, dtype="float32", need_of=need_of, most_bytes=most_bytes, trusted=trusted)
+    return Shelf(folders, **({"room": 9, "dtype": "float32", "need_of": need_of, "most_bytes": most_bytes} | more))
 
 
 def loaded(on: Shelf) -> set[str]:
@@ -36,11 +41,27 @@ def loaded(on: Shelf) -> set[str]:
 
 
 def test_the_need_is_that_of_the_weights_and_of_a_full_batch(models: Path) -> None:
-    parameters = sum(weight.numel() for weight in load_file(models / "a" / "model.safetensors").values())
+    shapes = [weight.shape for weight in load_file(models / "a" / "model.safetensors").values()]
+    parameters = sum(shape.numel() for shape in shapes)
     one_token = 2 * 2 * 32 * 4  # keys and values, layers, width, bytes
-    assert need_of(models / "a") == Need(weights=4 * parameters, cache=2 * 2 * 256 * one_token)
+    assert need_of(ModelFolder(models / "a")) == Need(weights=4 * parameters, cache=2 * 2 * 256 * one_token)
     assert Need.of(models / "a", itemsize=2, rows=64, most_cache=1000) == Need(weights=2 * parameters, cache=1000)
     assert memory.available() > 0 and memory.budget() > 0
+
+
+def test_packing_is_reckoned_as_it_is_done(models: Path) -> None:
+    """Against the bytes of the packed layers, of a model with an output layer of its own and one without."""
+    for name, tie in (("a", False), ("b", True)):
+        config = AutoConfig.from_pretrained(models / name, tie_word_embeddings=tie)
+        model = LlamaForCausalLM(config)
+        model.save_pretrained(models / name)
+        before = sum(weight.nbytes for weight in model.parameters())
+        packing = Packing(model, rows=4)
+        copied = sum(linear.weight.nbytes for _, _, linear in packing._replaced)
+        tied = model.get_input_embeddings().weight.nbytes if tie else 0
+        need = Need.of(models / name, itemsize=4, rows=4, most_cache=1, packed=True)
+        assert (need.weights, need.weights + need.loading) == (before + tied, before + copied)
+        assert need.peak == before + copied > need.bytes
 
 
 def test_what_cannot_fit_is_refused_before_it_is_read(models: Path) -> None:
@@ -50,7 +71,7 @@ def test_what_cannot_fit_is_refused_before_it_is_read(models: Path) -> None:
 
 
 def test_models_are_put_away_by_memory_the_least_recently_used_first(models: Path) -> None:
-    two = shelf(models, most_bytes=2 * need_of(models / "a").bytes)
+    two = shelf(models, most_bytes=2 * need_of(ModelFolder(models / "a")).bytes)
 
     async def run() -> None:
         for name in ("a", "b", "a", "c"):
@@ -61,7 +82,7 @@ def test_models_are_put_away_by_memory_the_least_recently_used_first(models: Pat
 
 
 def test_a_model_in_use_stays_and_who_finds_no_room_waits(models: Path) -> None:
-    one = shelf(models, most_bytes=need_of(models / "a").bytes)
+    one = shelf(models, most_bytes=need_of(ModelFolder(models / "a")).bytes)
 
     async def run() -> None:
         async with one.using("a"):
@@ -74,6 +95,73 @@ def test_a_model_in_use_stays_and_who_finds_no_room_waits(models: Path) -> None:
     asyncio.run(run())
 
 
+class Gate:
+    """Holds loads back until it is opened, and knows how many are under way."""
+
+    def __init__(self) -> None:
+        self.opened, self.waiting = threading.Event(), 0
+
+    def __call__(self, _: PreTrainedModel) -> None:
+        self.waiting += 1
+        self.opened.wait()
+        self.waiting -= 1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def test_models_are_loaded_side_by_side_where_there_is_room_and_nobody_else_waits(models: Path) -> None:
+    gate = Gate()
+    on = shelf(models, batch_of=gate)
+
+    async def run() -> None:
+        first, second, again = (asyncio.create_task(on.take(name)) for name in ("a", "b", "a"))
+        await until(lambda: gate.waiting == 2)
+        assert loaded(on) == set()
+        gate.opened.set()
+        assert await first is await again
+        await second
+        gate.opened.clear()
+        third = asyncio.create_task(on.take("c"))
+        await until(lambda: gate.waiting == 1)
+        await on.take("a")  # though another is being loaded
+        gate.opened.set()
+        await third
+
+    asyncio.run(run())
+    assert loaded(on) == {"a", "b", "c"}
+
+
+def test_what_is_being_loaded_is_counted_with_what_loading_takes(models: Path) -> None:
+    """Two fit when they are there, and not while both take a second copy."""
+    gate, need = Gate(), Need(weights=50, cache=10, loading=45)
+    on = shelf(models, most_bytes=need.bytes + need.peak, need_of=lambda _: need, batch_of=gate)
+
+    async def run() -> None:
+        tasks = [asyncio.create_task(on.take(name)) for name in ("a", "b")]
+        await until(lambda: gate.waiting == 1)
+        done, _ = await asyncio.wait(tasks, timeout=0.2)
+        assert not done and gate.waiting == 1
+        gate.opened.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(run())
+    assert loaded(on) == {"a", "b"}
+
+
+def test_a_load_that_fails_gives_its_room_back(models: Path) -> None:
+    (models / "a" / "tokenizer.json").unlink()
+    on = shelf(models, room=1)
+
+    async def run() -> None:
+        results = await asyncio.gather(*(on.take(name) for name in ("a", "a", "b")), return_exceptions=True)
+        assert [getattr(result, "kind", "loaded") for result in results] == ["unusable-model"] * 2 + ["loaded"]
+
+    asyncio.run(run())
+
+
 def test_code_of_a_model_is_run_only_where_a_setting_names_it(models: Path) -> None:
     config = json.loads((models / "a" / "config.json").read_text())
     config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Model"}}
@@ -82,7 +170,7 @@ def test_code_of_a_model_is_run_only_where_a_setting_names_it(models: Path) -> N
     with pytest.raises(ProblemError, match="GENERATOR_TRUSTED_CODE names a"):
         asyncio.run(shelf(models).take("a"))
     with pytest.raises(ProblemError, match="its own code ran"):
-        asyncio.run(shelf(models, trusted=("a",)).take("a"))
+        asyncio.run(shelf(models, trusted=["a"]).take("a"))
 
 
 def test_a_listed_model_tells_its_digest_once_it_is_known(models: Path) -> None:

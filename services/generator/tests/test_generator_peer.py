@@ -35,6 +35,7 @@ def test_it_is_listed_and_ready(there: Process) -> None:
         "loaded": True,
         "source": "server",
         "revision": None,
+        "base": None,
         "weights_sha256": None,
         "context_length": None,
     }

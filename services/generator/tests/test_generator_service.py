@@ -20,7 +20,14 @@ from .test_generator_streams import streamed
 
 Ask = Callable[..., GenerationRequest]
 Serve = Callable[..., httpx.Client]
-MODEL = {"name": "tiny", "source": "folder", "revision": None, "weights_sha256": None, "context_length": 256}
+MODEL = {
+    "name": "tiny",
+    "source": "folder",
+    "revision": None,
+    "base": None,
+    "weights_sha256": None,
+    "context_length": 256,
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +55,13 @@ def test_the_local_engine_answers_requests_at_the_same_time(tiny_model: Path, as
 
 def identity(client: httpx.Client, model: str) -> httpx.Response:
     return client.get("/v1/models/identity", params={"model": model})
+
+
+def test_a_path_is_refused_with_the_way_to_name_its_model(tiny_model: Path, client: httpx.Client) -> None:
+    for path in (str(tiny_model), "../tiny", "file:///tiny"):
+        problem = identity(client, path)
+        assert problem.status_code == 422
+        assert "put or link its folder into the service's models folder (GENERATOR_MODELS_DIR" in problem.text
 
 
 def test_a_model_is_identified_before_it_is_loaded(tiny_model: Path, ask: Ask, client: httpx.Client) -> None:

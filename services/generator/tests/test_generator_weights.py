@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from plumbline_generator.folders import ModelFolders
-from plumbline_generator.weights import LoadedModel, Shelf
+from plumbline_generator.shelf import Shelf
+from plumbline_generator.weights import LoadedModel
 from plumbline_kit.artifacts import digest
 from plumbline_kit.errors import ProblemError
 from plumbline_kit.folder_store import FolderStore
@@ -107,10 +108,6 @@ def spoil_json(folder: Path) -> None:
     (folder / "config.json").write_text("{")
 
 
-def spoil_adapter(folder: Path) -> None:
-    (folder / "adapter_config.json").write_text("{}")
-
-
 def spoil_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
@@ -124,7 +121,6 @@ def spoil_tokenizer(folder: Path) -> None:
         spoil_shape,
         spoil_code,
         spoil_json,
-        spoil_adapter,
         spoil_tokenizer,
     ],
 )

@@ -1,5 +1,6 @@
 """Real SFT and DPO on a tiny model, through the service."""
 
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 from plumbline_contracts.common import Artifact
+from plumbline_kit.artifacts import digest
 
 CHECKPOINT_STEPS = 15
 Start = Callable[..., Any]
@@ -15,13 +17,18 @@ Start = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def trained(start: Start, world: Any, tiny: Path) -> dict[str, Any]:
-    """Two equal SFT jobs and a DPO job with LoRA, ended; and the service."""
+    """Two equal SFT jobs and DPO jobs with LoRA, merged and alone, ended; and the service."""
     service = start(PARALLEL=2, CHECKPOINT_STEPS=CHECKPOINT_STEPS)
-    preference = {"epochs": 2, "loss": ["sigmoid", "sft"], "low_rank": {"rank": 4, "dropout": 0.1}}
+
+    def preference(*, merge: bool) -> dict[str, Any]:
+        low_rank = {"rank": 4, "dropout": 0.1, "merge": merge}
+        return world.request("dpo", epochs=2, loss=["sigmoid", "sft"], low_rank=low_rank)
+
     requests = {
         "one": world.request(),
         "two": world.request(),
-        "dpo": world.request("dpo", **preference),
+        "dpo": preference(merge=True),
+        "adapter": preference(merge=False),
     }
     for id, request in requests.items():
         assert service.put(id, request).status_code == 202
@@ -56,6 +63,33 @@ def test_sft_teaches_the_answers_and_to_end_them(world: Any, trained: dict[str, 
 
 def test_the_same_seed_gives_the_same_digest(trained: dict[str, Any]) -> None:
     assert trained["one"]["weights"]["sha256"] == trained["two"]["weights"]["sha256"]
+
+
+def test_an_adapter_alone_names_its_base_and_merges_to_the_merged_weights(
+    world: Any, tiny: Path, trained: dict[str, Any]
+) -> None:
+    from peft import PeftModel
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    folder = weights(world, trained["adapter"])
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("tiny", None)
+    assert json.loads((folder / "base.json").read_text()) == {"model": "tiny", "sha256": digest(tiny)[0]}
+    assert not [file for file in folder.iterdir() if str(tiny.parent) in file.read_bytes().decode("latin-1")]
+    assert config["target_modules"] == sorted(config["target_modules"])  # peft's own order is each process's
+    assert trained["adapter"]["weights"]["bytes"] < trained["dpo"]["weights"]["bytes"]
+
+    base = AutoModelForCausalLM.from_pretrained(tiny, dtype="float32")
+    merged = PeftModel.from_pretrained(base, folder).merge_and_unload().state_dict()
+    expected = load_file(weights(world, trained["dpo"]) / "model.safetensors")
+    assert all(merged[name].equal(weight) for name, weight in expected.items())
+
+
+def test_a_training_over_an_adapter_is_refused(world: Any, trained: dict[str, Any]) -> None:
+    request = world.request() | {"model": trained["adapter"]["weights"]["uri"]}
+    assert trained["service"].put("over-adapter", request).status_code == 202
+    assert "train it with merge: true" in trained["service"].wait("over-adapter")["cause"]
 
 
 def test_events_tell_the_whole_history(trained: dict[str, Any]) -> None:

@@ -106,8 +106,8 @@ def _readable(path: Path) -> bool:
 
 
 def names(mirror: Path) -> list[str]:
-    """Every repository under the folder: those with a config.json, data file or README in them."""
-    marks = ("config.json", "README.md", "*.jsonl", "*.parquet", "data")
+    """Every repository under the folder: those with a configuration, data file or README in them."""
+    marks = ("config.json", "adapter_config.json", "README.md", "*.jsonl", "*.parquet", "data")
     folders = [folder for level in ("*", "*/*") for folder in mirror.glob(level) if folder.is_dir()]
     return sorted(
         folder.relative_to(mirror).as_posix() for folder in folders if any(any(folder.glob(m)) for m in marks)

@@ -76,7 +76,7 @@ class CannedGenerator(contract.Generator):
 
 
 _MODEL = contract.Model(
-    name="canned", loaded=True, source="canned", revision=None, weights_sha256=None, context_length=None
+    name="canned", loaded=True, source="canned", revision=None, base=None, weights_sha256=None, context_length=None
 )
 
 

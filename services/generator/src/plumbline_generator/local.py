@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -22,12 +21,14 @@ from .continuation import Continuation, Work
 from .decoding import complete_plainly
 from .encoding import encode, fault
 from .failures import Refused, failed
-from .folders import ModelFolders
+from .folders import ModelFolder, ModelFolders
 from .forward import SharedForward
 from .memory import MIB, Need
+from .packing import can_pack
 from .prefixes import common_length
 from .settings import Settings
-from .weights import LoadedModel, Shelf
+from .shelf import Shelf
+from .weights import LoadedModel
 
 # Caches of oneDNN and of torch above it, of a compiled product per number of tokens that come in together: 1,024 each
 # by default, some 300 MB after 10,000 prompts. The environment is read when torch first multiplies.
@@ -99,9 +100,16 @@ class LocalGenerator(contract.Generator):
                 work.cancelled.set()
                 await asyncio.wait([running])
 
-    def _need_of(self, folder: Path) -> Need:
-        itemsize: int = getattr(torch, self._dtype).itemsize
-        return Need.of(folder, itemsize, self._batch_size, self._kv_cache_bytes)
+    def _need_of(self, folder: ModelFolder) -> Need:
+        dtype = getattr(torch, self._dtype)
+        return Need.of(
+            folder.main,
+            dtype.itemsize,
+            self._batch_size,
+            self._kv_cache_bytes,
+            packed=can_pack(self._shelf.device, dtype),
+            adapter=None if folder.base is None else folder.path,
+        )
 
     def _batch_of(self, model: PreTrainedModel) -> Batch | None:
         forward = SharedForward.of(model, self._batch_size)
@@ -114,7 +122,7 @@ class LocalGenerator(contract.Generator):
 
     async def identity(self, model: str) -> contract.ModelIdentity:
         folder = await asyncio.to_thread(self._folders.find, model)
-        sha256 = await asyncio.to_thread(self._folders.digests.of, folder)
+        sha256 = await asyncio.to_thread(self._folders.sha256, folder)
         return contract.ModelIdentity(
             model=model, weights_sha256=sha256, engine="transformers", engine_version=self._version, source=None
         )

@@ -10,36 +10,73 @@ from typing import Any, Self
 import psutil
 
 MIB = 2**20
+Shape = tuple[int, ...]
 _CGROUP = Path("/sys/fs/cgroup")
 _KEPT_FREE = 0.1  # of all memory, for everything else
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes. `cache`: keys and values of a full batch."""
+    """Bytes. `cache`: keys and values of a full batch. `loading`: beside the weights, while these are read."""
 
     weights: int
     cache: int
+    loading: int = 0
 
     @classmethod
-    def of(cls, folder: Path, itemsize: int, rows: int, most_cache: int) -> Self:
-        """At `itemsize` bytes a parameter; ValueError where a header cannot be read."""
-        weights = sum(_parameters(file) for file in sorted(folder.glob("*.safetensors"))) * itemsize
-        told = _text_config(folder)
-        layers, heads = told.get("num_hidden_layers"), told.get("num_attention_heads")
-        longest = context_length(folder)
-        if not (layers and heads and longest and told.get("hidden_size")):
-            return cls(weights, most_cache)
-        width = told.get("head_dim") or told["hidden_size"] // heads
-        token = 2 * layers * (told.get("num_key_value_heads") or heads) * width * itemsize
-        return cls(weights, min(most_cache, 2 * rows * longest * token))  # rows, and prefixes beside them
+    def of(
+        cls,
+        folder: Path,
+        itemsize: int,
+        rows: int,
+        most_cache: int,
+        *,
+        packed: bool = False,
+        adapter: Path | None = None,
+    ) -> Self:
+        """At `itemsize` bytes a parameter; `packed` where linear layers are stored anew in another order. ValueError
+        where a header cannot be read."""
+        told, tensors = _text_config(folder), _tensors(folder)
+        weights = sum(map(math.prod, tensors)) * itemsize
+        copied, tied = _linear(tensors, told.get("vocab_size")) if packed else (0, 0)
+        loading = copied * itemsize
+        if adapter is not None:  # read and merged in float32, then cast
+            loading = max(loading, weights // itemsize * (4 - itemsize) + 4 * sum(map(math.prod, _tensors(adapter))))
+        cache = min(most_cache, _cache(folder, told, itemsize, rows) or most_cache)
+        return cls(weights + tied * itemsize, cache, loading)
 
     @property
     def bytes(self) -> int:
         return self.weights + self.cache
 
+    @property
+    def peak(self) -> int:
+        """Keys and values come when the weights are there, and nothing is beside them any more."""
+        return self.weights + max(self.cache, self.loading)
+
     def __str__(self) -> str:
-        return f"{mib(self.weights)} of weights and {mib(self.cache)} of keys and values"
+        parts = f"{mib(self.weights)} of weights and {mib(self.cache)} of keys and values"
+        return parts + (f", {mib(self.peak)} while it is loaded" if self.peak > self.bytes else "")
+
+
+def _linear(tensors: list[Shape], vocabulary: int | None) -> tuple[int, int]:
+    """Elements of the linear layers, and of the copy that stays where one table is embedding and output layer."""
+    matrices = [math.prod(shape) for shape in tensors if len(shape) == 2]
+    tables = [math.prod(shape) for shape in tensors if len(shape) == 2 and shape[0] == vocabulary]
+    if len(tables) == 1:
+        return sum(matrices) - tables[0], tables[0]
+    return sum(matrices) - max(tables, default=0), 0
+
+
+def _cache(folder: Path, told: dict[str, Any], itemsize: int, rows: int) -> int | None:
+    """Of a full batch of the longest texts, and prefixes beside them; null where config.json does not tell."""
+    layers, heads = told.get("num_hidden_layers"), told.get("num_attention_heads")
+    longest = context_length(folder)
+    if not (layers and heads and longest and told.get("hidden_size")):
+        return None
+    width = told.get("head_dim") or told["hidden_size"] // heads
+    token: int = 2 * layers * (told.get("num_key_value_heads") or heads) * width * itemsize
+    return 2 * rows * longest * token
 
 
 def mib(size: int) -> str:
@@ -66,14 +103,18 @@ def available() -> int:
     return free if limit is None or used is None else min(free, limit - used + _droppable())
 
 
-def _parameters(file: Path) -> int:
-    """Elements of all tensors. The header is an 8-byte length and so much JSON (safetensors' format description)."""
+def _tensors(folder: Path) -> list[Shape]:
+    return [shape for file in sorted(folder.glob("*.safetensors")) for shape in _shapes(file)]
+
+
+def _shapes(file: Path) -> list[Shape]:
+    """Of all tensors. The header is an 8-byte length and so much JSON (safetensors' format description)."""
     with file.open("rb") as content:
         start = content.read(8)
         if len(start) < 8 or (length := struct.unpack("<Q", start)[0]) > file.stat().st_size:
             raise ValueError(f"{file.name} has no safetensors header")
         header = json.loads(content.read(length))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return [tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"]
 
 
 def _text_config(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,11 @@ from torch import Tensor, nn
 _TYPES = (torch.float32, torch.bfloat16)
 
 
+def can_pack(device: str, dtype: torch.dtype) -> bool:
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and device == "cpu" and dtype in _TYPES
+
+
 class Packed(nn.Module):
     """A linear layer for inference on a CPU. `rows` is how many it is packed for; more or fewer may come."""
 
@@ -27,12 +32,9 @@ class Packing:
 
     def __init__(self, model: nn.Module, rows: int) -> None:
         self._replaced: list[tuple[nn.Module, str, nn.Linear]] = []
-        available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        if not (available and next(model.parameters()).device.type == "cpu"):
-            return
         for parent in list(model.modules()):
             for name, child in list(parent.named_children()):
-                if type(child) is nn.Linear and child.weight.dtype in _TYPES:
+                if type(child) is nn.Linear and can_pack(child.weight.device.type, child.weight.dtype):
                     layer: Any = Packed(child, rows)
                     setattr(parent, name, layer)
                     self._replaced.append((parent, name, child))

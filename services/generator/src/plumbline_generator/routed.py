@@ -145,7 +145,7 @@ def _left(request: GenerationRequest, arrived: float) -> GenerationRequest:
 
 def _there(name: str) -> contract.Model:
     return contract.Model(
-        name=name, loaded=True, source="server", revision=None, weights_sha256=None, context_length=None
+        name=name, loaded=True, source="server", revision=None, base=None, weights_sha256=None, context_length=None
     )
 
 

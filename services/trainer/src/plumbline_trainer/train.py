@@ -1,4 +1,4 @@
-"""Train with TRL: load, configure, train or resume, save. The only module that imports torch."""
+"""Train with TRL: load, configure, train or resume, save. Imports torch, as only `saving` does beside it."""
 
 import logging
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel, TaskType
+from peft import LoraConfig, TaskType
 from plumbline_contracts.common import Artifact
 from plumbline_contracts.trainer import Hyperparameters, LowRank, Method, TrainingRequest
+from plumbline_contracts.weights import AdapterBase
 from plumbline_kit.artifacts import ArtifactStore
 from plumbline_kit.errors import ProblemError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -23,6 +24,7 @@ from .models import find
 from .outages import patiently
 from .progress import Progress, diverged
 from .rows import Row
+from .saving import save_adapter, save_whole
 from .settings import Plan
 
 log = logging.getLogger(__name__)
@@ -30,20 +32,32 @@ _SHORTEST_LOG_INTERVAL = 0.005  # of all steps: a history has some 200 lines, wh
 
 
 def train(folder: JobFolder, request: TrainingRequest, plan: Plan, data: list[Row], store: ArtifactStore) -> Artifact:
-    model, tokenizer = _load(request.model, patiently(lambda: find(request.model, plan, store)))
-    _check_lengths(data, tokenizer, request.hyperparameters.max_length)
+    chosen, place = request.hyperparameters, patiently(lambda: find(request.model, plan, store))
+    model, tokenizer = _load(request.model, place)
+    # Read before the training, which may take days, in which a folder can change.
+    alone = chosen.low_rank is not None and not chosen.low_rank.merge
+    base = AdapterBase(model=request.model, sha256=store.digests.of(place)) if alone else None
+    _check_lengths(data, tokenizer, chosen.max_length)
     use_cache = model.config.use_cache
     trainer = _trainer(folder, request, plan, model, tokenizer, Dataset.from_list(data))
     checkpoints.remove_partial(folder.checkpoints)
     resumed = checkpoints.newest(folder.checkpoints)
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed[1]))
     trainer.model.config.use_cache = use_cache  # Trainer switches it off, and generation would be slow without
-    _save(trainer.model, tokenizer, folder.final, request.hyperparameters)
+    _require_numbers(trainer.model, chosen)
+    if base is None:
+        save_whole(trainer.model, tokenizer, folder.final)
+    else:
+        save_adapter(trainer.model, tokenizer, folder.final, base)
     return patiently(lambda: store.put(folder.final, folder.path.name))
 
 
 def _load(reference: str, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """In float32 whatever the file has: small learning rates vanish in bfloat16. No pickles, no foreign code."""
+    if (path / "adapter_config.json").exists():
+        # transformers would look for its base in folders and on the hub by itself.
+        detail = f"{reference} is an adapter, and a training starts from whole weights: train it with merge: true."
+        raise ProblemError(422, "unusable-model", detail)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
@@ -149,13 +163,6 @@ def _low_rank(chosen: LowRank) -> LoraConfig:
     )
 
 
-def _save(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, chosen: Hyperparameters) -> None:
-    """Weights, configuration and tokenizer, and nothing that would differ between two equal runs."""
-    if isinstance(model, PeftModel):
-        model = model.merge_and_unload()
+def _require_numbers(model: torch.nn.Module, chosen: Hyperparameters) -> None:
     if not all(torch.isfinite(weights).all() for weights in model.parameters()):
         raise diverged("The last step left weights that are no numbers", chosen.learning_rate)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    for file in folder.iterdir():
-        file.chmod(0o644)  # safetensors writes 0600, and other services read this
