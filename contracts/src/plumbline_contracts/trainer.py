@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from .common import Artifact, Identifier, LastEventId, Request, Response, implementation_of, problems, sent
+from .common import Artifact, Identifier, LastEventId, Request, Response, Sha256, implementation_of, problems, sent
 from .weights import ModelReference
 
 NAME = "trainer"
@@ -100,6 +100,9 @@ class Training(Response):
     cause: str | None = Field(description="Why it failed, in words.")
     weights: Artifact | None = Field(
         description="A transformers folder with safetensors, once completed; peft's adapter folder with `merge: false`."
+    )
+    weights_sha256: Sha256 | None = Field(
+        description="What a generator tells of them: the artifact's digest, or an adapter's together with its base's."
     )
     created: AwareDatetime
     started: AwareDatetime | None

@@ -1,5 +1,6 @@
 """How weights are named in requests, and what a saved adapter says of the model that it goes over."""
 
+import hashlib
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -37,3 +38,8 @@ class AdapterBase(Response):
 
     model: str
     sha256: Sha256
+
+
+def adapted_sha256(adapter: str, base: str) -> str:
+    """The one digest of an adapter and its base, from those of both: of the lines that `sha256sum` would print."""
+    return hashlib.sha256(f"{adapter}  adapter\n{base}  base\n".encode()).hexdigest()

@@ -1,5 +1,6 @@
 """Real SFT and DPO on a tiny model, through the service."""
 
+import hashlib
 import json
 import signal
 from collections.abc import Callable
@@ -79,6 +80,10 @@ def test_an_adapter_alone_names_its_base_and_merges_to_the_merged_weights(
     assert not [file for file in folder.iterdir() if str(tiny.parent) in file.read_bytes().decode("latin-1")]
     assert config["target_modules"] == sorted(config["target_modules"])  # peft's own order is each process's
     assert trained["adapter"]["weights"]["bytes"] < trained["dpo"]["weights"]["bytes"]
+
+    together = f"{trained['adapter']['weights']['sha256']}  adapter\n{digest(tiny)[0]}  base\n"
+    assert trained["adapter"]["weights_sha256"] == hashlib.sha256(together.encode()).hexdigest()
+    assert trained["dpo"]["weights_sha256"] == trained["dpo"]["weights"]["sha256"]
 
     base = AutoModelForCausalLM.from_pretrained(tiny, dtype="float32")
     merged = PeftModel.from_pretrained(base, folder).merge_and_unload().state_dict()

@@ -1,6 +1,5 @@
 """What an adapter's folder says of the model that it goes over; no torch."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,3 @@ def expected_base(folder: Path) -> str | None:
     """The sha256 that the base had in training, where the trainer wrote it down; ValueError if that is broken."""
     file = folder / ADAPTER_BASE
     return AdapterBase.model_validate_json(file.read_bytes()).sha256 if file.is_file() else None
-
-
-def together(adapter: str, base: str) -> str:
-    """One digest of both: that of the `sha256sum` lines of `adapter` and `base`."""
-    return hashlib.sha256(f"{adapter}  adapter\n{base}  base\n".encode()).hexdigest()

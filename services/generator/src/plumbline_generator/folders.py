@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from plumbline_contracts.generator import Model
+from plumbline_contracts.weights import adapted_sha256
 from plumbline_kit import artifacts, hub
 from plumbline_kit.artifacts import SCHEME, ArtifactStore, open_store
 from plumbline_kit.errors import ProblemError
@@ -120,13 +121,13 @@ class ModelFolders:
         if expected is not None:
             what = f"{model.base.reference!r}, over which the adapter {model.path.name} was trained,"
             artifacts.compare(what, below, expected)
-        return adapters.together(own, below)
+        return adapted_sha256(own, below)
 
     def known_sha256(self, model: ModelFolder) -> str | None:
         """The same where it can be told without reading all weights."""
         own = self._store.digests.known(model.path)
         below = None if model.base is None else self._store.digests.known(model.main)
-        return own if own is None or model.base is None else below and adapters.together(own, below)
+        return own if own is None or model.base is None else below and adapted_sha256(own, below)
 
     def check(self) -> None:
         """A problem with status 503 when no weights can be fetched. A shared folder may be read-only, or empty."""

@@ -1,5 +1,7 @@
 """What a model will take, from the headers of its weights, and what this machine or its container has."""
 
+import ctypes
+import gc
 import json
 import math
 import struct
@@ -95,6 +97,13 @@ def budget() -> int:
     limit = _cgroup("memory.max")
     total = int(psutil.virtual_memory().total)
     return int((1 - _KEPT_FREE) * (total if limit is None else min(limit, total)))
+
+
+def give_back() -> None:
+    """Hand what was freed to the system: glibc keeps tensors below 32 MiB for itself, which is most of a model."""
+    gc.collect()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # only glibc has it
+        trim(0)
 
 
 def available() -> int:

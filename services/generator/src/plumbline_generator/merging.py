@@ -25,7 +25,8 @@ def merged(model: Any, folder: Path) -> Any:
         if keys:
             found = ", ".join(sorted(keys)[:3])
             raise ValueError(f"the adapter does not fit its base {_named(model)}: it {lacking} {found}")
-    return adapted.merge_and_unload()
+    # Into new memory: weights are mapped from their file, and a page that is written would stay as long as any other.
+    return adapted.merge_and_unload(safe_merge=True)
 
 
 def _named(model: Any) -> str:

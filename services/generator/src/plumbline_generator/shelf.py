@@ -1,7 +1,6 @@
 """Models in memory: counted before they are read, loaded once, the least recently used put away first."""
 
 import asyncio
-import gc
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -149,7 +148,7 @@ class Shelf:
         return need
 
     def _free(self) -> int:
-        gc.collect()  # of what was put away
+        memory.give_back()  # what was put away
         return self._memory()[1]
 
     def _memory(self) -> tuple[int, int]:
@@ -176,7 +175,7 @@ class Shelf:
             log.warning("unusable model %s", reference, exc_info=error)
             raise unusable(reference, error, advice(reference, folder, self._trusted)) from error
         model = model.to(self.device)  # type: ignore[arg-type]
-        return LoadedModel(
+        loaded = LoadedModel(
             model=model,
             tokenizer=tokenizer,
             sha256=sha256,
@@ -185,6 +184,8 @@ class Shelf:
             vocabulary=model.get_input_embeddings().weight.shape[0],
             batch=self._batch_of(model),
         )
+        memory.give_back()  # what loading took beside it
+        return loaded
 
 
 def _too_large(reference: str, need: Need, there: str) -> ProblemError:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,8 @@ from .folders import ModelFolder
 if TYPE_CHECKING:
     from .batch import Batch
 
+# transformers sets the default type of tensors, and switches initialisation off, for the whole process while it reads.
+_READING = Lock()
 _TOKENIZER = ("tokenizer_config.json", "tokenizer.json")
 
 
@@ -44,19 +47,25 @@ def read(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, frozenset[int]]:
     """The model, its tokenizer, and the tokens that end a text. Code in a folder is run if its reference is trusted."""
     tokenizer = _tokenizer(reference, folder, trusted)
-    if folder.base is None:
-        model = _model(folder.main, dtype, trusted=reference in trusted)
-    else:
-        from .merging import merged  # peft, which takes seconds to import
-
-        # In float32 as the trainer merges, so that the weights are those which it would have saved.
-        model = merged(_model(folder.main, torch.float32, trusted=folder.base.reference in trusted), folder.path)
-        for weight in model.parameters():  # not the tables of positions, which transformers keeps in float32, too
-            weight.data = weight.data.to(dtype)
+    with _READING:
+        if folder.base is None:
+            model = _model(folder.main, dtype, trusted=reference in trusted)
+        else:
+            model = _merged(folder, dtype, trusted=folder.base.reference in trusted)
     eos = _eos(model, tokenizer)
     # Decoding comes from the request alone, never from what a model's folder proposes.
     model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     return model.eval(), tokenizer, eos
+
+
+def _merged(folder: ModelFolder, dtype: torch.dtype, *, trusted: bool) -> Any:
+    """In float32 as the trainer merges, so that the weights are those which it would have saved."""
+    from .merging import merged  # peft, which takes seconds to import
+
+    model = merged(_model(folder.main, torch.float32, trusted=trusted), folder.path)
+    for weight in model.parameters():  # not the tables of positions, which transformers keeps in float32, too
+        weight.data = weight.data.to(dtype)
+    return model
 
 
 def _model(folder: Path, dtype: torch.dtype, *, trusted: bool) -> Any:

@@ -28,6 +28,7 @@ class Job(BaseModel):
     finished: AwareDatetime | None = None
     cause: str | None = None
     weights: Artifact | None = None
+    weights_sha256: str | None = None
     pid: int | None = None
     attempts: int = 0  # starts since the last one that got further than the one before it
     reached: int = 0  # the step at which the latest attempt began
@@ -37,6 +38,7 @@ class Outcome(BaseModel):
     """How a training process says what came of it: weights, or the cause why there are none."""
 
     weights: Artifact | None = None
+    weights_sha256: str | None = None  # as the contract's
     cause: str | None = None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from plumbline_contracts.common import Artifact
 from plumbline_contracts.trainer import TrainingRequest
+from plumbline_contracts.weights import ADAPTER_BASE, AdapterBase, adapted_sha256
 from plumbline_kit import settings
 from plumbline_kit.artifacts import open_store
 from plumbline_kit.settings import StoreSettings
@@ -32,7 +33,8 @@ def main(path: Path) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     folder = JobFolder(path)
     try:
-        outcome = Outcome(weights=_train(folder))
+        weights = _train(folder)
+        outcome = Outcome(weights=weights, weights_sha256=_used_sha256(folder, weights))
     except Exception as error:
         log.exception("training failed")
         # Before the outcome is written, because the disk may be full.
@@ -64,6 +66,14 @@ def _train(folder: JobFolder) -> Artifact:
     else:
         from .train import train  # imports torch
     return train(folder, request, plan, data, store)
+
+
+def _used_sha256(folder: JobFolder, weights: Artifact) -> str:
+    """Of the weights as they are used: an adapter's with those it goes over."""
+    file = folder.final / ADAPTER_BASE
+    if not file.is_file():
+        return weights.sha256
+    return adapted_sha256(weights.sha256, AdapterBase.model_validate_json(file.read_bytes()).sha256)
 
 
 if __name__ == "__main__":

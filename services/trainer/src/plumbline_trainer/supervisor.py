@@ -177,7 +177,8 @@ class Supervisor:
     async def _conclude(self, job: Job, outcome: Outcome, otherwise: TrainingState) -> None:
         """Record the end, however long it takes: a full disk must not leave a job that runs for ever."""
         state = otherwise if outcome.weights is None else TrainingState.COMPLETED
-        end = {"state": state, "weights": outcome.weights, "cause": outcome.cause, "pid": None}
+        told = {name: getattr(outcome, name) for name in ("weights", "weights_sha256", "cause")}
+        end = {"state": state, "pid": None} | told
         job = job.model_copy(update=end | {"finished": datetime.now(UTC)})
         while True:
             try:

@@ -58,6 +58,7 @@ class JobTrainer:
             progress=self.store.progress(id),
             cause=job.cause,
             weights=job.weights,
+            weights_sha256=job.weights_sha256 or (job.weights and job.weights.sha256),
             created=job.created,
             started=job.started,
             finished=job.finished,

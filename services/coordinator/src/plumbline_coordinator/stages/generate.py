@@ -165,7 +165,9 @@ def weights(run: Run, arm_name: str) -> tuple[str, str | None]:
         outcome = run.trained(arm.weights)
         if outcome.body is None:
             raise ProblemError(422, "no-weights", outcome.cause or "the training failed")
-        return outcome.body["weights"]["uri"], outcome.body["weights"]["sha256"]
+        artifact = outcome.body["weights"]
+        # Not in bodies of earlier versions, which had whole weights only.
+        return artifact["uri"], outcome.body.get("weights_sha256", artifact["sha256"])
     return untrained(run.spec, arm), None
 
 

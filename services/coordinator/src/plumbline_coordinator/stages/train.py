@@ -78,7 +78,8 @@ async def _ask(run: Run, client: ServiceClient, name: str, _: Sequence[str]) -> 
             await asyncio.to_thread(reached, progress.step, progress.total_steps)
     if training.state != TrainingState.COMPLETED or training.weights is None:
         return [Outcome(name, None, f"training {name!r} {training.state}: {training.cause or 'no cause given'}")]
-    return [Outcome(name, {"job": job, "weights": training.weights.model_dump()})]
+    body = {"job": job, "weights": training.weights.model_dump(), "weights_sha256": training.weights_sha256}
+    return [Outcome(name, body)]
 
 
 def used_trainings(spec: ExperimentSpec) -> list[str]:
