@@ -24,7 +24,17 @@ MODEL = "org/scripted"
 KINDS = ("vllm", "sglang", "llamacpp", "tgi", "other")
 MODES = (
     *("ok", "busy", "busy_once", "broken", "denied", "garbled", "empty", "filtered", "uncounted", "missing"),
-    *("slow", "gateway_timeout", "untold", "told_late", "another_model", "one_only", "hesitates", "uncounted_stream"),
+    *(
+        "slow",
+        "gateway_timeout",
+        "untold",
+        "told_late",
+        "another_model",
+        "one_only",
+        "hesitates",
+        "uncounted_stream",
+        "thinks",
+    ),
 )
 MOST_TOKENS = 512
 WORDS = ["the", "a", "dog", "tree", "sees", "is", "not", "small", "red", "and", "but", "so", "of", "in", "on", "her"]
@@ -151,7 +161,7 @@ class Server:
             choice["finish_reason"] = "content_filter"
         chat = "messages" in body
         self.tell_logprobs(body, prompt, text, choice)
-        choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        choice |= {"message": {"role": "assistant"} | self.taken_apart(body, text)} if chat else {"text": text}
         answer: dict[str, Any] = {"id": "1", "created": 0, "model": MODEL, "choices": [choice]}
         answer["object"] = "chat.completion" if chat else "text_completion"
         if self.mode != "uncounted":
@@ -165,6 +175,12 @@ class Server:
         if body.get("stream"):
             return StreamingResponse(self.parts(body, answer, choice), media_type="text/event-stream")
         return JSONResponse(answer)
+
+    def taken_apart(self, body: dict[str, Any], text: str) -> dict[str, str]:
+        """As reasoning parsers do by default, here with all of the text."""
+        asked_whole = body.get("reasoning_format") == "none" or body.get("separate_reasoning") is False
+        apart = self.mode == "thinks" and not (asked_whole and self.speaks in ("llamacpp", "sglang"))
+        return {"content": "", "reasoning_content": text} if apart else {"content": text}
 
     def tell_logprobs(self, body: dict[str, Any], prompt: str, text: str, choice: dict[str, Any]) -> None:
         """As vLLM and llama.cpp do; `logprobs` is a number for texts and a boolean for chats."""
@@ -183,7 +199,8 @@ class Server:
     async def parts(self, body: dict[str, Any], answer: dict[str, Any], choice: dict[str, Any]) -> AsyncIterator[str]:
         """The answer word by word; vLLM counts in every part when it is asked to."""
         chat, ended = "messages" in body, False
-        text = choice["message"]["content"] if chat else choice["text"]
+        name = "reasoning_content" if "reasoning_content" in choice.get("message", {}) else "content"
+        text = choice["message"][name] if chat else choice["text"]
         usage = answer.pop("usage")
         plain = {name: value for name, value in choice.items() if name not in ("message", "text", "logprobs")}
         words = re.findall(r"\s*\S+", text) or [""]
@@ -192,7 +209,7 @@ class Server:
                 await asyncio.sleep(0.05 if self.mode == "slow" else 0.002 if "forever" in text else 0)
                 last = number == len(words)
                 part = plain | {"finish_reason": plain["finish_reason"] if last else None}
-                part |= {"delta": {"content": word}} if chat else {"text": word}
+                part |= {"delta": {name: word}} if chat else {"text": word}
                 told = answer | {"choices": [part], "usage": None}
                 if body.get("stream_options", {}).get("continuous_usage_stats"):
                     told["usage"] = usage | {"completion_tokens": number}

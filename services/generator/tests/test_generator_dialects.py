@@ -48,7 +48,16 @@ def test_openais_parameters_are_told_to_all(dialect: Dialect) -> None:
     ("dialect", "expected"),
     [
         (VLLM, {"top_k": 5, "repetition_penalty": 1.2, "min_p": 0, "skip_special_tokens": False}),
-        (SGLANG, {"top_k": 5, "repetition_penalty": 1.2, "min_p": 0, "skip_special_tokens": False}),
+        (
+            SGLANG,
+            {
+                "top_k": 5,
+                "repetition_penalty": 1.2,
+                "min_p": 0,
+                "skip_special_tokens": False,
+                "separate_reasoning": False,
+            },
+        ),
         (
             LLAMACPP,
             {
@@ -56,6 +65,7 @@ def test_openais_parameters_are_told_to_all(dialect: Dialect) -> None:
                 "repeat_penalty": 1.2,
                 "repeat_last_n": 2**17,
                 "samplers": ["penalties", "temperature", "top_k", "top_p"],
+                "reasoning_format": "none",
             },
         ),
     ],

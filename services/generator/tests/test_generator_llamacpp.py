@@ -21,6 +21,16 @@ from .test_generator_watched import more
 LLAMA_SERVER, PYTHON = os.environ.get("LLAMA_SERVER", ""), os.environ.get("LLAMA_CPP_PYTHON", "")
 CONTEXT = 256
 LISTENS = ["--host", "127.0.0.1", "--port", "{port}"]
+RUN_IT = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
+# In single precision, as the local engine; half of it, the default, changes the third digit of a score.
+EXACT = ["--cache-type-k", "f32", "--cache-type-v", "f32", "--flash-attn", "off", "--threads", "1"]
+CHAT = [{"role": "user", "content": "Name three."}]
+# By how it writes what was thought before, this server knows that the model thinks.
+THINKING = (
+    "{% for message in messages %}<{{ message.role }}>"
+    "{% if message.reasoning_content %}<think>\n{{ message.reasoning_content }}\n</think>\n\n{% endif %}"
+    "{{ message.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant><think>\n{% endif %}"
+)
 RULE = {"min_repeats": 3, "min_characters": 60, "audit_share": 0}
 llama_server = pytest.mark.skipif(not LLAMA_SERVER, reason="needs llama-server (services/generator/README.md)")
 llama_cpp_python = pytest.mark.skipif(not PYTHON, reason="needs llama-cpp-python (services/generator/README.md)")
@@ -57,16 +67,13 @@ def here(serve: Run, hub: Path) -> Process:
 
 @pytest.fixture(scope="module")
 def there(run: Run, serve: Run, file: Path) -> Process:
-    run_it = ["-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])", LLAMA_SERVER]
     model = ["--model", str(file), "--alias", MODEL, "--ctx-size", str(2 * CONTEXT), "--parallel", "2"]
-    # In single precision, as the local engine; half of it, the default, changes the third digit of a score.
-    exact = ["--cache-type-k", "f32", "--cache-type-v", "f32", "--flash-attn", "off", "--threads", "1"]
-    return before(run(*run_it, *LISTENS, *model, *exact), serve)
+    return before(run("-c", RUN_IT, LLAMA_SERVER, *LISTENS, *model, *EXACT), serve)
 
 
 @pytest.fixture(scope="module")
 def python_there(run: Run, serve: Run, file: Path) -> Process:
-    run_it = ["-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])", PYTHON, "-m", "llama_cpp.server"]
+    run_it = ["-c", RUN_IT, PYTHON, "-m", "llama_cpp.server"]
     model = ["--model", str(file), "--model_alias", MODEL, "--n_ctx", str(CONTEXT), "--n_threads", "1"]
     # By default a stream is broken off when somebody else asks.
     return before(
@@ -125,8 +132,7 @@ def test_a_seed_repeats_a_text_and_another_does_not(there: Process) -> None:
 
 @llama_server
 def test_messages_tokens_and_log_probabilities(here: Process, there: Process) -> None:
-    chat = [{"role": "user", "content": "Name three."}]
-    prompts = [{"text": "Name three."}, {"messages": chat}, {"tokens": [40, 50]}]
+    prompts = [{"text": "Name three."}, {"messages": CHAT}, {"tokens": [40, 50]}]
     for decoding in ({}, {"repetition_penalty": 1.3}):
         expected, found = (
             more(service, prompts, decoding, model=MODEL, logprobs=2).json()["generations"] for service in (here, there)
@@ -140,6 +146,17 @@ def test_messages_tokens_and_log_probabilities(here: Process, there: Process) ->
 def scores(one: dict[str, Any]) -> list[float]:
     """Of the tokens written and of their alternatives, whose names differ: special tokens have none there."""
     return [found["logprob"] for token in one["logprobs"] for found in (token, *token["alternatives"])]
+
+
+@llama_server
+def test_what_a_model_thinks_is_in_its_text(run: Run, serve: Run, here: Process, file: Path, tmp_path: Path) -> None:
+    """A template that lets the model think first; this server writes its beginning into the text, too."""
+    (tmp_path / "template.jinja").write_text(THINKING)
+    options = ["--model", str(file), "--alias", MODEL, "--chat-template-file", str(tmp_path / "template.jinja")]
+    thinking = before(run("-c", RUN_IT, LLAMA_SERVER, *LISTENS, *options, *EXACT), serve)
+    [theirs] = more(thinking, [{"messages": CHAT}], {}, model=MODEL).json()["generations"]
+    [mine] = generations(here, "<user>Name three.\n<assistant><think>\n", model=MODEL)
+    assert theirs["text"] == "<think>\n" + mine["text"]
 
 
 @llama_server

@@ -138,6 +138,22 @@ def test_where_a_stream_has_no_count_its_parts_are_counted(servers: dict[str, tu
     behave(server, "ok")
 
 
+@pytest.mark.parametrize("decoding", [{}, {"stop_loops": RULE}])
+def test_what_a_model_thinks_is_not_taken_out_of_its_text(
+    servers: dict[str, tuple[Process, Process]], decoding: dict[str, Any]
+) -> None:
+    chat = [{"messages": [{"role": "user", "content": "hi"}]}]
+    for kind in ("vllm", "sglang", "llamacpp"):
+        server, service = servers[kind]
+        behave(server, "thinks")
+        [one] = more(service, chat, decoding).json()["generations"]
+        behave(server, "ok")
+        if kind == "vllm":  # where nothing in a request prevents it
+            assert (one["finish_reason"], "reasoning parser" in one["cause"]) == ("error", True)
+        else:
+            assert without_cache(one) == without_cache(more(service, chat, decoding).json()["generations"][0])
+
+
 def test_a_text_that_a_full_context_ended_is_an_error(servers: dict[str, tuple[Process, Process]]) -> None:
     _, service = servers["llamacpp"]
     [one] = generations(service, "loop " * 500, max_new_tokens=400)

@@ -27,7 +27,7 @@ def read(answer: Answer, id: str, request: GenerationRequest, dialect: Dialect) 
     if not answer.choices or answer.usage is None:
         raise Refused(f"The server's answer lacks a {'count of tokens' if answer.choices else 'choice'}.")
     choice: Any = answer.choices[0]
-    written = choice.text if isinstance(answer, Completion) else choice.message.content
+    written = choice.text if isinstance(answer, Completion) else said(choice.message)
     stopped_by = getattr(choice, dialect.stopped_by, None) if dialect.stopped_by else None
     raw_text = (written or "") + (stopped_by if isinstance(stopped_by, str) else "")
     text, stopped = cut(raw_text, request.decoding.stop)
@@ -50,6 +50,14 @@ def read(answer: Answer, id: str, request: GenerationRequest, dialect: Dialect) 
         prompt_logprobs=_prompt_logprobs(choice, request.logprobs or 0) if request.prompt_logprobs else None,
         cause=cause,
     )
+
+
+def said(message: Any) -> str | None:
+    """Of a chat's message, or of a part of it; Refused where the server has taken apart what the model wrote."""
+    if getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None):
+        raise Refused("The server takes reasoning out of the text; start it without a reasoning parser.")
+    content: str | None = message.content
+    return content
 
 
 def _reason(told: str, decoding: Decoding, dialect: Dialect) -> FinishReason:

@@ -94,7 +94,7 @@ VLLM = Dialect(
 SGLANG = Dialect(
     "sglang",
     takes=_SAME,
-    always=_PLAIN,
+    always={**_PLAIN, "separate_reasoning": False},
     stop_strings=None,
     stopped_by="matched_stop",
     about="server_info",
@@ -105,7 +105,11 @@ LLAMACPP = Dialect(
     "llamacpp",
     takes={"top_k": "top_k", "repetition_penalty": "repeat_penalty"},
     # In the order of transformers and vLLM, and the penalty over the whole text; by default it looks back 64 tokens.
-    always={"samplers": ["penalties", "temperature", "top_k", "top_p"], "repeat_last_n": _WHOLE_TEXT},
+    always={
+        "samplers": ["penalties", "temperature", "top_k", "top_p"],
+        "repeat_last_n": _WHOLE_TEXT,
+        "reasoning_format": "none",  # or what a model thinks is taken out of the text
+    },
     stop_strings=None,
     features=("tokens", "logprobs"),
     least_logprobs=1,

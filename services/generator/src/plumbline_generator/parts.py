@@ -6,7 +6,7 @@ from openai.types import Completion
 from openai.types.chat import ChatCompletion
 from plumbline_contracts.generator import FinishReason, Generation
 
-from .answers import Answer
+from .answers import Answer, said
 from .failures import Refused
 from .reading import Reading
 
@@ -33,7 +33,7 @@ class Parts:
             self._last |= {name: value for name, value in told.items() if value is not None}
             for name, values in (told.get("logprobs") or {}).items():
                 self._logprobs.setdefault(name, []).extend(values if isinstance(values, list) else [])
-            written = (choice.delta.content if self.chat else choice.text) or ""
+            written = (said(choice.delta) if self.chat else choice.text) or ""
             if written:
                 self.ended = self.reading.read(written)
         return self.ended is not None
