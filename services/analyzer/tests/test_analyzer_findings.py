@@ -4,6 +4,7 @@ import re
 from plumbline_analyzer import findings, results
 from plumbline_analyzer import observations as reading
 from plumbline_analyzer.doubts import doubts
+from plumbline_analyzer.wording import percent
 from plumbline_contracts.analyzer import Detection, Detector, Finding
 
 
@@ -66,6 +67,12 @@ def test_a_rate_that_changes_otherwise_in_another_language_is_no_gain(observe, r
         "The rate of infinite loops of dpo less that of base is 100 percentage points (100 to 100) higher in French"
         " than in English." in said(request_of(observations, languages=["en", "fr"]), observations)
     )
+
+
+def test_a_share_that_is_nothing_but_for_the_last_digit_is_nothing() -> None:
+    assert [percent(share) for share in (0.0, 1e-17, 4e-4, 0.05, 1 - 1e-16, 1.0)] == [
+        *("0%", "0%", "0.0%", "5.0%", "100%", "100%")
+    ]
 
 
 def test_no_claim_on_a_handful_of_items(observe, request_of) -> None:

@@ -51,6 +51,7 @@ def percent(share: float | None) -> str:
     """One decimal below ten per cent, where it matters."""
     if share is None:
         return NONE
+    share = round(share, 9)  # an interval may end at 0 but for the last digit
     return f"{100 * share:.0f}%" if share in (0, 1) or share >= 0.1 else f"{100 * share:.1f}%"
 
 

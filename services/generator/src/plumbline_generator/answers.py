@@ -18,7 +18,7 @@ from .failures import Refused
 from .stopping import cut
 
 Answer = Completion | ChatCompletion
-_FULL = "The prompt with max_new_tokens is too long for the server, which ended the text"
+_FULL = "The server ended the text before max_new_tokens, since its context is full or it has a limit of its own,"
 _ENDS = {"length": FinishReason.LENGTH, "stop_sequence": FinishReason.STOP_STRING}
 
 
