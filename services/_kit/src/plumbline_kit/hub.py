@@ -50,9 +50,9 @@ def locate(reference: str, mirror: Path, kind: Literal["model", "dataset"], *, d
 
 def _download(reference: str, id: str, revision: str | None, mirror: Path, kind: Literal["model", "dataset"]) -> Path:
     """The cached folder where the hub's is the same, or cannot be asked."""
-    kept = _OF_OTHER_LIBRARIES if kind == "model" else None
+    ignored = _OF_OTHER_LIBRARIES if kind == "model" else None
     try:
-        return Path(snapshot_download(id, revision=revision, repo_type=kind, ignore_patterns=kept)).resolve()
+        return Path(snapshot_download(id, revision=revision, repo_type=kind, ignore_patterns=ignored)).resolve()
     except RepositoryNotFoundError as error:
         detail = f"The hub has no {kind} {id!r} that this token may read (HF_TOKEN)."
         raise ProblemError(422, f"unknown-{kind}", detail) from error
@@ -61,16 +61,15 @@ def _download(reference: str, id: str, revision: str | None, mirror: Path, kind:
         detail = f"The hub has {kind} {id!r}, but no revision {revision!r} of it. {named}"
         raise ProblemError(422, f"unknown-{kind}", detail) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        away = (
-            "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the hub cannot be reached: {_innermost(error)}"
-        )
+        away = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the download failed: {_first(error)}"
         places = f"{kind} {reference!r} is neither in {mirror} nor, whole, in the cache {constants.HF_HUB_CACHE}"
         detail = f"{places}, and {away}. Put its folder at {mirror / reference}."
         raise ProblemError(422, f"unknown-{kind}", detail) from error
 
 
-def _innermost(error: BaseException) -> str:
-    return type(error).__name__ if error.__cause__ is None else _innermost(error.__cause__)
+def _first(error: BaseException) -> str:
+    """Of a chain of errors: no connection, a full disk."""
+    return f"{type(error).__name__}: {error}" if error.__cause__ is None else _first(error.__cause__)
 
 
 def cached() -> dict[str, Path]:
