@@ -3,8 +3,7 @@
     python benchmarks/loading.py
 
 Each in a process of its own. Memory is anonymous, above that of the imported libraries: mapped files count for neither
-side. `reckoned` is what the generator reserves, in which a float32 file that is mapped counts, too. The next token's
-logits of both are compared.
+side. `reckoned` is what the generator reserves. The next token's logits of both are compared.
 """
 
 import asyncio

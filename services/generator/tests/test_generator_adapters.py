@@ -113,9 +113,9 @@ def test_the_base_is_that_of_a_revision_where_one_is_named(models: Path) -> None
 
 
 def test_what_it_takes_is_reckoned_with_its_base(models: Path) -> None:
-    whole = Need.of(models / "tiny", 2, 1, 1)
+    whole = Need.of(models / "tiny", "bfloat16", 1, 1)
     adapter = sum(weight.nbytes for weight in load_file(models / "tuned" / WEIGHTS).values())
-    need = Need.of(models / "tiny", 2, 1, 1, adapter=models / "tuned")
+    need = Need.of(models / "tiny", "bfloat16", 1, 1, adapter=models / "tuned")
     assert (need.bytes, need.loading) == (whole.bytes, whole.weights + adapter)  # merged in float32
 
 

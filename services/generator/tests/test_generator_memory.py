@@ -28,7 +28,7 @@ def models(tiny_model: Path, tmp_path: Path) -> Path:
 
 
 def need_of(folder: ModelFolder) -> Need:
-    return Need.of(folder.main, itemsize=4, rows=2, most_cache=2**30)
+    return Need.of(folder.main, dtype="float32", rows=2, most_cache=2**30)
 
 
 def shelf(models: Path, most_bytes: int | None = None, **more: Any) -> Shelf:
@@ -45,7 +45,7 @@ def test_the_need_is_that_of_the_weights_and_of_a_full_batch(models: Path) -> No
     parameters = sum(shape.numel() for shape in shapes)
     one_token = 2 * 2 * 32 * 4  # keys and values, layers, width, bytes
     assert need_of(ModelFolder(models / "a")) == Need(weights=4 * parameters, cache=2 * 2 * 256 * one_token)
-    assert Need.of(models / "a", itemsize=2, rows=64, most_cache=1000) == Need(weights=2 * parameters, cache=1000)
+    assert Need.of(models / "a", dtype="bfloat16", rows=64, most_cache=1000) == Need(weights=2 * parameters, cache=1000)
     assert memory.available() > 0 and memory.budget() > 0
 
 
@@ -55,13 +55,16 @@ def test_packing_is_reckoned_as_it_is_done(models: Path) -> None:
         config = AutoConfig.from_pretrained(models / name, tie_word_embeddings=tie)
         model = LlamaForCausalLM(config)
         model.save_pretrained(models / name)
+        model = model.bfloat16()
         before = sum(weight.nbytes for weight in model.parameters())
         packing = Packing(model, rows=4)
         copied = sum(linear.weight.nbytes for _, _, linear in packing._replaced)
         tied = model.get_input_embeddings().weight.nbytes if tie else 0
-        need = Need.of(models / name, itemsize=4, rows=4, most_cache=1, packed=True)
+        need = Need.of(models / name, "bfloat16", rows=4, most_cache=1, packed=True)
         assert (need.weights, need.weights + need.loading) == (before + tied, before + copied)
         assert need.peak == before + copied > need.bytes
+        # Of the type that the file has, they stay mapped.
+        assert Need.of(models / name, "float32", rows=4, most_cache=1, packed=True).loading == 0
 
 
 def test_what_cannot_fit_is_refused_before_it_is_read(models: Path) -> None:

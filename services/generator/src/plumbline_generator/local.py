@@ -101,13 +101,12 @@ class LocalGenerator(contract.Generator):
                 await asyncio.wait([running])
 
     def _need_of(self, folder: ModelFolder) -> Need:
-        dtype = getattr(torch, self._dtype)
         return Need.of(
             folder.main,
-            dtype.itemsize,
+            self._dtype,
             self._batch_size,
             self._kv_cache_bytes,
-            packed=can_pack(self._shelf.device, dtype),
+            packed=can_pack(self._shelf.device, getattr(torch, self._dtype)),
             adapter=None if folder.base is None else folder.path,
         )
 

@@ -7,12 +7,12 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import psutil
 
 MIB = 2**20
-Shape = tuple[int, ...]
+_STORED = {"float32": ("F32", 4), "bfloat16": ("BF16", 2), "float16": ("F16", 2)}  # safetensors' names, and bytes
 _CGROUP = Path("/sys/fs/cgroup")
 _KEPT_FREE = 0.1  # of all memory, for everything else
 
@@ -29,21 +29,25 @@ class Need:
     def of(
         cls,
         folder: Path,
-        itemsize: int,
+        dtype: str,
         rows: int,
         most_cache: int,
         *,
         packed: bool = False,
         adapter: Path | None = None,
     ) -> Self:
-        """At `itemsize` bytes a parameter; `packed` where linear layers are stored anew in another order. ValueError
-        where a header cannot be read."""
+        """`packed` where linear layers are stored anew in another order. ValueError where a header cannot be read."""
         told, tensors = _text_config(folder), _tensors(folder)
-        weights = sum(map(math.prod, tensors)) * itemsize
+        stored, itemsize = _STORED[dtype]
+        parameters = sum(tensor.elements for tensor in tensors)
         copied, tied = _linear(tensors, told.get("vocab_size")) if packed else (0, 0)
-        loading = copied * itemsize
+        # Weights of the file's own type stay in it, mapped, and their pages are dropped when memory is short.
+        mapped = adapter is None and all(tensor.dtype == stored for tensor in tensors)
+        loading = 0 if mapped else copied * itemsize
         if adapter is not None:  # read and merged in float32, then cast
-            loading = max(loading, weights // itemsize * (4 - itemsize) + 4 * sum(map(math.prod, _tensors(adapter))))
+            own = 4 * sum(tensor.elements for tensor in _tensors(adapter))
+            loading = max(loading, parameters * (4 - itemsize) + own)
+        weights = parameters * itemsize
         cache = min(most_cache, _cache(folder, told, itemsize, rows) or most_cache)
         return cls(weights + tied * itemsize, cache, loading)
 
@@ -61,13 +65,21 @@ class Need:
         return parts + (f", {mib(self.peak)} while it is loaded" if self.peak > self.bytes else "")
 
 
-def _linear(tensors: list[Shape], vocabulary: int | None) -> tuple[int, int]:
+class _Tensor(NamedTuple):
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+
+def _linear(tensors: list[_Tensor], vocabulary: int | None) -> tuple[int, int]:
     """Elements of the linear layers, and of the copy that stays where one table is embedding and output layer."""
-    matrices = [math.prod(shape) for shape in tensors if len(shape) == 2]
-    tables = [math.prod(shape) for shape in tensors if len(shape) == 2 and shape[0] == vocabulary]
-    if len(tables) == 1:
-        return sum(matrices) - tables[0], tables[0]
-    return sum(matrices) - max(tables, default=0), 0
+    matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
+    tables = [matrix.elements for matrix in matrices if matrix.shape[0] == vocabulary]
+    tied = tables[0] if len(tables) == 1 else 0
+    return sum(matrix.elements for matrix in matrices) - max(tables, default=0), tied
 
 
 def _cache(folder: Path, told: dict[str, Any], itemsize: int, rows: int) -> int | None:
@@ -112,18 +124,18 @@ def available() -> int:
     return free if limit is None or used is None else min(free, limit - used + _droppable())
 
 
-def _tensors(folder: Path) -> list[Shape]:
-    return [shape for file in sorted(folder.glob("*.safetensors")) for shape in _shapes(file)]
+def _tensors(folder: Path) -> list[_Tensor]:
+    return [tensor for file in sorted(folder.glob("*.safetensors")) for tensor in _header(file)]
 
 
-def _shapes(file: Path) -> list[Shape]:
+def _header(file: Path) -> list[_Tensor]:
     """Of all tensors. The header is an 8-byte length and so much JSON (safetensors' format description)."""
     with file.open("rb") as content:
         start = content.read(8)
         if len(start) < 8 or (length := struct.unpack("<Q", start)[0]) > file.stat().st_size:
             raise ValueError(f"{file.name} has no safetensors header")
         header = json.loads(content.read(length))
-    return [tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"]
+    return [_Tensor(told["dtype"], tuple(told["shape"])) for name, told in header.items() if name != "__metadata__"]
 
 
 def _text_config(folder: Path) -> dict[str, Any]:
