@@ -131,8 +131,12 @@ def test_what_is_wrong_is_told_before_anything_runs(stack: Stack, spec: Path, tm
     assert "panels[0].judges[1]" in fault["place"] and "no judge 'nobody'" in fault["message"]
     calibration = spec.with_name("calibration.json")
     kept = calibration.read_text()
-    calibration.write_text(kept.replace('"form"', '"another"'))
-    answer = stack.coordinator.http.post("/v1/checks", json=stack.coordinator.submission(spec))
-    calibration.write_text(kept)
-    (fault,) = answer.json()["errors"]
-    assert "judges[0].calibration" in fault["place"] and "is of the rubric 'another'" in fault["message"]
+    for rubric, told in (
+        ('"another"', "is of the rubric 'another'"),
+        ("null", "is of items with criteria of their own"),
+    ):
+        calibration.write_text(kept.replace('"form"', rubric))
+        answer = stack.coordinator.http.post("/v1/checks", json=stack.coordinator.submission(spec))
+        calibration.write_text(kept)
+        (fault,) = answer.json()["errors"]
+        assert "judges[0].calibration" in fault["place"] and told in fault["message"]

@@ -57,7 +57,9 @@ class CalibrationRequest(Request):
     )
 
     judge: JudgeLabel
-    rubric: Text
+    rubric: Text | None = Field(
+        description="null: each item was judged on a criterion of its own; this corrects no means."
+    )
     rubric_version: Text
     aspect: Text = Field(description="The aspect held against gold; `mean` for the mean of all.")
     gold: Text = Field(max_length=500, description="What the gold labels are, for the report.")

@@ -22,13 +22,13 @@ class ConfusionCounts(BaseModel):
 
 class Calibration(BaseModel):
     """What an analysis needs to correct the means of this judge, by language. It holds for this judge, model, rubric
-    version and aspect alone."""
+    version and aspect alone; without a rubric, where every gold item had a criterion of its own, for no experiment."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     implementation: str
     model: str | None
-    rubric: str
+    rubric: str | None
     rubric_version: str
     aspect: str
     gold: str

@@ -115,6 +115,14 @@ def test_a_good_judge_may_and_a_blind_one_may_not():
     assert blind.may_not[0] in blind.report.replace("&#39;", "'") and "<script" not in blind.report
 
 
+def test_what_was_judged_on_criteria_of_their_own_corrects_no_experiment():
+    found = calibrate(request(gold_scores(GOOD)).model_copy(update={"rubric": None}))
+    assert any(line.startswith("Score responses in en on a criterion for each: its weighted") for line in found.may)
+    assert not any("corrected by this calibration" in line for line in found.may)
+    assert any(line.startswith("Correct an experiment's means") for line in found.may_not)
+    assert found.calibration.rubric is None and "every item on a criterion of its own (1)" in found.report
+
+
 def test_a_single_item_has_values_without_intervals():
     found = calibrate(request([GoldScore(item="1", language="en", gold=1, scores=[1.0])]))
     assert "1.00" in found.report or "100%" in found.report

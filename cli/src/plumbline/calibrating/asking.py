@@ -1,8 +1,11 @@
 """Ask a judge about gold items: repeats, padded responses, pairs in both orders."""
 
+import asyncio
+import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from statistics import fmean
 from typing import TypeVar
 
@@ -16,6 +19,7 @@ from plumbline_contracts.judge import (
     JudgmentRequest,
     JudgmentResponse,
     Rubric,
+    RubricDefinition,
     Rubrics,
     Verdict,
 )
@@ -29,6 +33,7 @@ _BATCH = 32
 _LONGEST = 400_000
 _SWAPPED = {Verdict.A: Verdict.B, Verdict.B: Verdict.A}
 Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 Told = Callable[[str, int], object]
 
 
@@ -44,12 +49,18 @@ class Preference:
 
 @dataclass
 class Asking:
-    """`told` hears what was asked and how many items of it are done."""
+    """Without a `rubric` every item is judged on its own criterion. `told` hears what was asked and how many items of
+    it are done."""
 
     client: ServiceClient
-    rubric: str
+    rubric: str | None
     aspect: str
     told: Told = field(default=lambda what, done: None)
+    versions: set[str] = field(default_factory=set)
+
+    def version_of_criteria(self) -> str:
+        """One for all the criteria that were asked, of the versions that the judge answered for each."""
+        return hashlib.sha256("\n".join(sorted(self.versions)).encode()).hexdigest()[:8]
 
     async def scores(self, items: Sequence[GoldItem], repeats: int) -> list[GoldScore]:
         """Repeats are requests of their own: a judge may ask its model once for what one request asks twice."""
@@ -71,8 +82,8 @@ class Asking:
         self, what: str, items: Sequence[GoldItem], text: Callable[[GoldItem], str]
     ) -> list[tuple[float | None, str | None]]:
         """Score, or the cause why there is none, per item."""
-        found = list[tuple[float | None, str | None]]()
-        for batch in _batches(items):
+
+        async def ask(part: Sequence[GoldItem]) -> list[tuple[float | None, str | None]]:
             asked = [
                 JudgmentItem(
                     id=str(at),
@@ -81,12 +92,32 @@ class Asking:
                     language=item.language,
                     reference=item.reference,
                 )
-                for at, item in enumerate(batch)
+                for at, item in enumerate(part)
             ]
-            request = JudgmentRequest(rubric=self.rubric, items=asked)
+            request = JudgmentRequest(rubric=self._rubric(part[0]), items=asked)
             answer = await self.client.call("POST", "/v1/judgments", JudgmentResponse, request)
+            self.versions.add(answer.rubric_version)
             by_id = {judgment.id: judgment for judgment in answer.judgments}
-            found += [self._score(by_id.get(item.id)) for item in asked]
+            return [self._score(by_id.get(item.id)) for item in asked]
+
+        return await self._all(what, items, ask)
+
+    def _rubric(self, item: GoldItem) -> str | RubricDefinition:
+        if self.rubric is not None:
+            return self.rubric
+        assert item.criterion is not None
+        version = hashlib.sha256(item.criterion.model_dump_json().encode()).hexdigest()[:8]
+        return RubricDefinition(name="criterion", version=version, aspects=[item.criterion])
+
+    async def _all(
+        self, what: str, items: Sequence[Item], ask: Callable[[Sequence[Item]], Awaitable[list[Answer]]]
+    ) -> list[Answer]:
+        """Answers in the order of the items, a batch at a time. A request has one rubric, so with criteria of their own
+        each item of a batch is a request, and these are under way together."""
+        found = list[Answer]()
+        for batch in _batches(items):
+            parts = [[item] for item in batch] if self.rubric is None else [batch]
+            found += chain.from_iterable(await asyncio.gather(*map(ask, parts)))
             self.told(what, len(batch))
         return found
 
@@ -110,8 +141,7 @@ class Asking:
     async def _compare(
         self, pairs: Sequence[Preference], order: Callable[[Preference], tuple[str, str]]
     ) -> list[Verdict]:
-        found = list[Verdict]()
-        for batch in _batches(pairs):
+        async def ask(part: Sequence[Preference]) -> list[Verdict]:
             asked = [
                 ComparisonItem(
                     id=str(at),
@@ -120,14 +150,14 @@ class Asking:
                     response_b=order(pair)[1],
                     language=pair.item.language,
                 )
-                for at, pair in enumerate(batch)
+                for at, pair in enumerate(part)
             ]
-            request = ComparisonRequest(rubric=self.rubric, items=asked)
+            request = ComparisonRequest(rubric=self._rubric(part[0].item), items=asked)
             answer = await self.client.call("POST", "/v1/comparisons", ComparisonResponse, request)
             verdicts = {one.id: one.verdict for one in answer.comparisons}
-            found += [verdicts.get(item.id, Verdict.UNSCORED) for item in asked]
-            self.told("pairs", len(batch))
-        return found
+            return [verdicts.get(item.id, Verdict.UNSCORED) for item in asked]
+
+        return await self._all("pairs", pairs, ask)
 
 
 def _padded(item: GoldItem) -> str:
@@ -155,13 +185,13 @@ async def rubric_of(client: ServiceClient, name: str | None, aspect: str) -> Rub
 
 
 def preferences(items: Sequence[GoldItem], most: int) -> list[Preference]:
-    """Up to `most` pairs per language: two labelled responses to one instruction, or else a response and its reference,
-    which counts as 5."""
-    groups: dict[tuple[str, str], list[GoldItem]] = defaultdict(list)
+    """Up to `most` pairs per language: two responses to one instruction with labels that answer the same, or else a
+    response and its reference, which counts as 5."""
+    groups: dict[tuple[str, str, str], list[GoldItem]] = defaultdict(list)
     for item in items:
-        groups[item.language, item.instruction].append(item)
+        groups[item.language, item.instruction, str(item.criterion)].append(item)
     by_language: dict[str, list[Preference]] = defaultdict(list)
-    for (language, _), group in groups.items():
+    for (language, *_), group in groups.items():
         ordered = sorted(group, key=lambda item: item.gold)
         worst, best = ordered[0], ordered[-1]
         if worst.gold < best.gold:

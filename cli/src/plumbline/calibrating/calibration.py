@@ -16,12 +16,14 @@ from .gold import GoldItem
 
 @dataclass(frozen=True)
 class Calibrating:
-    """`judge` and `analyzer` are addresses; without a `rubric` it is the judge's first. `named` says what gold is."""
+    """`judge` and `analyzer` are addresses; without a `rubric` it is the judge's first. With `criteria` there is none:
+    every item is judged on its own. `named` says what gold is."""
 
     judge: str
     analyzer: str
     token: str | None
     rubric: str | None
+    criteria: bool
     aspect: str
     repeats: int
     pairs: int
@@ -38,8 +40,9 @@ class Calibrating:
         self, items: Sequence[GoldItem], judge: ServiceClient, analyzer: ServiceClient, told: Told
     ) -> CalibrationResponse:
         info = await _is(judge, "judge")
-        rubric = await rubric_of(judge, self.rubric, self.aspect)
-        asking = Asking(judge, rubric.name, self.aspect, told)
+        rubric = None if self.criteria else await rubric_of(judge, self.rubric, self.aspect)
+        asking = Asking(judge, rubric.name if rubric else None, self.aspect, told)
+        scores = await asking.scores(items, self.repeats)
         request = CalibrationRequest(
             judge=JudgeLabel(
                 name=info.implementation,
@@ -47,11 +50,11 @@ class Calibrating:
                 model=info.model,
                 description=info.description,
             ),
-            rubric=rubric.name,
-            rubric_version=rubric.version,
+            rubric=asking.rubric,
+            rubric_version=rubric.version if rubric else asking.version_of_criteria(),
             aspect=self.aspect,
             gold=self.named,
-            scores=await asking.scores(items, self.repeats),
+            scores=scores,
             pairs=await asking.pairs(preferences(items, self.pairs)),
         )
         return await analyzer.call("POST", "/v1/calibrations", CalibrationResponse, request)

@@ -8,20 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from plumbline_contracts.common import ItemId, Language, Place, Request, Text
+from plumbline_contracts.judge import AspectDefinition
 from plumbline_kit.errors import ProblemError
 from pydantic import Field, ValidationError
 
 _MOST_TOLD = 20
 # The prompts of RECON (mJudge, arXiv 2605.28710): one text per item, from which its parts are taken.
 _RECON = {
-    "en": ("The instruction to evaluate", "Response to evaluate", "Reference Answer (Score 5)", "Score Rubrics"),
+    "en": (
+        "The instruction to evaluate",
+        "Response to evaluate",
+        "Reference Answer (Score 5)",
+        "Score Rubrics",
+        "Feedback",
+    ),
     "es": (
         "Instrucción a evaluar",
         "Respuesta a evaluar",
         "Respuesta de Referencia (Puntuación 5)",
         "Rúbrica de Puntuación",
+        "Feedback",
     ),
 }
+_LABEL = r"\n(?:Score|Puntuación) ([1-5]):"
 
 
 class GoldItem(Request):
@@ -33,6 +42,7 @@ class GoldItem(Request):
     response: Text = Field(max_length=400_000)
     gold: int = Field(ge=1, le=5)
     reference: Text | None = Field(default=None, max_length=400_000)
+    criterion: AspectDefinition | None = Field(default=None, description="What the label of this one item answers.")
 
 
 def read(paths: Iterable[Path]) -> list[GoldItem]:
@@ -54,6 +64,14 @@ def read(paths: Iterable[Path]) -> list[GoldItem]:
     if not items:
         raise ProblemError(422, "invalid-gold", "The gold set has no rows.")
     return items
+
+
+def with_criteria(items: Iterable[GoldItem]) -> list[GoldItem]:
+    """Those that have one: some rows of RECON lost theirs in translation. Raises `invalid-gold` where there is none."""
+    if found := [item for item in items if item.criterion is not None]:
+        return found
+    detail = "No row of the gold set has a criterion of its own; without --criteria the judge's rubric takes its place."
+    raise ProblemError(422, "invalid-gold", detail)
 
 
 def _invalid(faults: list[Place]) -> ProblemError:
@@ -103,10 +121,19 @@ def _columns(row: Any, line: int) -> Any:
     return known | {"id": str(known.get("id", line))}
 
 
-def _recon(prompt: str) -> dict[str, str]:
+def _recon(prompt: str) -> dict[str, Any]:
     for language, heads in _RECON.items():
-        parts = re.search("(.*?)".join(rf"###{re.escape(head)}:\n" for head in heads), prompt, re.DOTALL)
+        parts = re.search("(.*?)".join(f"###{re.escape(head)}:" for head in heads), prompt, re.DOTALL)
         if parts:
-            instruction, response, reference = (part.strip() for part in parts.groups())
-            return {"language": language, "instruction": instruction, "response": response, "reference": reference}
+            instruction, response, reference, criterion = (part.strip() for part in parts.groups())
+            texts = {"instruction": instruction, "response": response, "reference": reference}
+            return {"language": language, **texts, "criterion": _criterion(criterion)}
     return {}
+
+
+def _criterion(text: str) -> dict[str, Any] | None:
+    """`[question]`, and below it a line `Score N: ...` for each label; None where the question, or 1 or 5, is empty."""
+    question, *labels = re.split(_LABEL, text)
+    scale = {label: said.strip() for label, said in zip(labels[::2], labels[1::2], strict=True) if said.strip()}
+    asks = question.strip().removeprefix("[").removesuffix("]")
+    return {"name": "criterion", "asks": asks, "scale": scale} if asks and {"1", "5"} <= scale.keys() else None

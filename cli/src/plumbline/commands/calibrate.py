@@ -26,6 +26,9 @@ def calibrate(
     ],
     rubric: Annotated[str | None, typer.Option(help="By default the judge's first.")] = None,
     aspect: Annotated[str, typer.Option(help="An aspect of the rubric, or the mean of all.")] = MEAN,
+    criteria: Annotated[
+        bool, typer.Option("--criteria", help="Judge every item on the criterion of its own row, not on a rubric.")
+    ] = False,
     repeats: Annotated[int, typer.Option(min=1, max=20, help="Times that every item is judged.")] = 2,
     pairs: Annotated[int, typer.Option(min=0, help="Pairs to compare per language, in both orders.")] = 100,
     limit: Annotated[int | None, typer.Option(min=2, help="Items per language, evenly spread over its rows.")] = None,
@@ -42,17 +45,26 @@ def calibrate(
     """Hold a judge against gold labels from 1 to 5, and say what it may and may not be used for.
 
     A gold set has the columns language, instruction, response, gold, and where
-    there are any id and reference. Rows of two languages with the same id are
-    the same item in both. The files of RECON (mJudge) are read as they are.
+    there are any id, reference and criterion. Rows of two languages with the
+    same id are the same item in both. The files of RECON (mJudge) are read as
+    they are.
 
     \b
     plumbline calibrate --judge http://127.0.0.1:8004 --gold gold.csv
     plumbline calibrate --judge http://127.0.0.1:8004 --gold en.jsonl --gold es.jsonl --aspect helpfulness
+    plumbline calibrate --judge http://127.0.0.1:8004 --gold en.jsonl --criteria
     """
+    if criteria and (rubric is not None or aspect != MEAN):
+        raise typer.BadParameter("--criteria takes the place of --rubric and --aspect")
     with reporting(json) as terminal:
-        items = _limited(gold_sets.read(gold), limit)
+        rows = gold_sets.read(gold)
+        items = gold_sets.with_criteria(rows) if criteria else rows
         named = ", ".join(path.name for path in gold)
-        calibrating = Calibrating(judge, analyzer, token, rubric, aspect, repeats, pairs, named)
+        if left_out := len(rows) - len(items):
+            named += f" ({left_out} of {len(rows)} rows have no criterion and are left out)"
+            terminal.say(f"Gold: {named}")
+        items = _limited(items, limit)
+        calibrating = Calibrating(judge, analyzer, token, rubric, criteria, aspect, repeats, pairs, named)
         with Progress(console=terminal.console, transient=True, disable=not terminal.console.is_terminal) as progress:
             tasks: dict[str, TaskID] = {}
 

@@ -47,8 +47,7 @@ def calibration(run: Run, choice: JudgeChoice) -> Calibration:
         detail = f"is no calibration as `plumbline calibrate` writes it: {where}: {fault['msg']}"
         raise ProblemError(422, "invalid-calibration", detail) from error
     if found.rubric not in choice.rubrics.values():
+        of = "of items with criteria of their own" if found.rubric is None else f"of the rubric {found.rubric!r}"
         asked = ", ".join(choice.rubrics.values())
-        raise ProblemError(
-            422, "invalid-calibration", f"is of the rubric {found.rubric!r}; this judge is asked on {asked}"
-        )
+        raise ProblemError(422, "invalid-calibration", f"is {of}; this judge is asked on {asked}")
     return found

@@ -16,13 +16,18 @@ Advice = tuple[list[str], list[str]]
 
 
 def of(
-    languages: Sequence[LanguageCalibration], swaps: Sequence[SwapConsistency], across: Sequence[LanguageSwap]
+    languages: Sequence[LanguageCalibration],
+    swaps: Sequence[SwapConsistency],
+    across: Sequence[LanguageSwap],
+    rubric: str | None,
 ) -> Advice:
-    """(may, may not)."""
+    """(may, may not). Without a `rubric` every item was judged on a criterion of its own."""
     may, may_not = list[str](), list[str]()
     for one in (one for one in languages if one.language != "all"):
-        for allowed, sentence in _language(one):
+        for allowed, sentence in _language(one, rubric):
             (may if allowed else may_not).append(sentence)
+    if rubric is None:
+        may_not.append("Correct an experiment's means: each item here had a criterion of its own.")
     for swap in (swap for swap in swaps if swap.n):
         allowed = (swap.consistent.low or 0) >= CONSISTENT and (swap.right.low or 0) >= RIGHT
         told = (
@@ -37,7 +42,7 @@ def of(
     return may, may_not
 
 
-def _language(one: LanguageCalibration) -> Iterator[tuple[bool, str]]:
+def _language(one: LanguageCalibration, rubric: str | None) -> Iterator[tuple[bool, str]]:
     where, low = one.language, one.kappa.low
     if low is None:
         yield False, f"Anything in {where}: of its {one.n} scores no agreement can be estimated."
@@ -49,7 +54,8 @@ def _language(one: LanguageCalibration) -> Iterator[tuple[bool, str]]:
             f"Rank arms in {where}, or say how good a response is: {told}, at its lower end no more than fair.",
         )
     else:
-        yield True, f"Compare mean scores of arms in {where}, corrected by this calibration: {told}."
+        corrected = f"Compare mean scores of arms in {where}, corrected by this calibration"
+        yield True, f"{corrected if rubric else f'Score responses in {where} on a criterion for each'}: {told}."
         yield low >= SUBSTANTIAL, f"Judge single responses in {where}: {told}."
     if _excludes_zero(one.bias):
         yield False, f"Report uncorrected means in {where} as quality: its scores are {_signed(one.bias)} off gold."

@@ -35,7 +35,7 @@ def calibrate(request: CalibrationRequest) -> CalibrationResponse:
     language_swaps = [
         _language_swap(first, second, by_language, request) for first, second in combinations(by_language, 2)
     ]
-    may, may_not = advice.of(languages, swaps, language_swaps)
+    may, may_not = advice.of(languages, swaps, language_swaps, request.rubric)
     found = CalibrationResponse(
         languages=languages,
         swaps=swaps,
