@@ -154,6 +154,17 @@ def test_what_is_being_loaded_is_counted_with_what_loading_takes(models: Path) -
     assert loaded(on) == {"a", "b"}
 
 
+def test_idle_models_go_before_one_is_refused_for_what_others_took(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = shelf(models)
+    asyncio.run(on.take("a"))
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    with pytest.raises(ProblemError, match="but 1 MiB are free") as problem:
+        asyncio.run(on.take("b"))
+    assert (problem.value.kind, loaded(on)) == ("insufficient-memory", set())
+
+
 def test_a_load_that_fails_gives_its_room_back(models: Path) -> None:
     (models / "a" / "tokenizer.json").unlink()
     on = shelf(models, room=1)
