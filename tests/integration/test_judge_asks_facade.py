@@ -11,6 +11,7 @@ import pytest
 from tests.stack import Stack
 
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n\n{% endfor %}"
+NO_VERDICT = {"unparsable_reply", "truncated_reply"}
 INSTRUCTIONS = ("Name a colour.", "Name a fruit.", "Name a colour.")
 
 
@@ -26,6 +27,13 @@ def generator(tmp_path_factory: pytest.TempPathFactory, tinyworld: Path) -> Iter
         yield stack
 
 
+def post(stack: Stack, what: str, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    body = {"rubric": "just-eval-safety", "items": items}
+    answer = httpx.post(f"{stack.url('judge')}/v1/{what}", json=body, timeout=60, trust_env=False)
+    found: list[dict[str, Any]] = answer.raise_for_status().json()[what]
+    return found
+
+
 @pytest.mark.parametrize("api", ["chat", "completions"])
 def test_what_a_model_that_cannot_judge_writes_is_no_score(generator: Stack, tmp_path: Path, api: str) -> None:
     settings = {
@@ -39,13 +47,16 @@ def test_what_a_model_that_cannot_judge_writes_is_no_score(generator: Stack, tmp
         {"id": str(id), "instruction": instruction, "response": "Blue.", "language": "en"}
         for id, instruction in enumerate(INSTRUCTIONS)
     ]
-    body = {"rubric": "just-eval-safety", "items": items}
+    pair = {"id": "0", "instruction": "Name a colour.", "response_a": "Blue.", "response_b": "Red.", "language": "en"}
     with Stack(tmp_path, settings, ["judge"]) as stack:
-        answer = httpx.post(f"{stack.url('judge')}/v1/judgments", json=body, timeout=60, trust_env=False)
-    judgments = answer.raise_for_status().json()["judgments"]
+        judgments = post(stack, "judgments", items)
+        (comparison,) = post(stack, "comparisons", [pair])
     assert [one["id"] for one in judgments] == ["0", "1", "2"]
     for one in judgments:
         (score,) = one["scores"]
-        assert score["score"] is None and score["unscored"]["cause"] in {"unparsable_reply", "truncated_reply"}
+        assert score["score"] is None and score["unscored"]["cause"] in NO_VERDICT
         assert one["raw_reply"].strip()  # the model's own words, of which nothing was made
     assert judgments[0]["raw_reply"] == judgments[2]["raw_reply"]
+    assert comparison["verdict"] == "unscored" and [one["shown_first"] for one in comparison["orders"]] == ["a", "b"]
+    for one in comparison["orders"]:
+        assert one["unscored"]["cause"] in NO_VERDICT and one["raw_reply"], one

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
 import pytest
 from plumbline_contracts.generator import GenerationRequest
+
+from .conftest import HUB_MODEL
 
 Serve = Callable[..., httpx.Client]
 
@@ -97,6 +100,38 @@ def test_chat(canned: openai.OpenAI) -> None:
     chunks = list(canned.chat.completions.create(model="canned", messages=hello, stream=True))  # type: ignore[call-overload]
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
     assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason == "stop"
+
+
+def test_a_chat_with_a_model_s_own_template_is_the_completion_of_what_the_template_writes(
+    hub: Path, serve: Serve
+) -> None:
+    messages: list[Any] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Name three."}]
+    written = "<system>Be brief.\n<user>Name three.\n<assistant>"
+    asked: dict[str, Any] = {"model": HUB_MODEL, "max_tokens": 24, "temperature": 0}
+    service = serve(MODELS_DIR=hub, THREADS=1)
+    with openai.OpenAI(base_url=f"{service.base_url}/v1", api_key="none", max_retries=0) as client:
+        chat = client.chat.completions.create(messages=messages, logprobs=True, top_logprobs=2, **asked)
+        text = client.completions.create(prompt=written, logprobs=2, **asked)
+        (streamed,) = client.chat.completions.create(messages=messages, stream=True, **asked)
+        of_parts = client.chat.completions.create(
+            messages=[{"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}, messages[1]], **asked
+        )
+    (one,), (other,) = chat.choices, text.choices
+    assert one.message.content == other.text == streamed.choices[0].delta.content == of_parts.choices[0].message.content
+    assert other.text and one.finish_reason == other.finish_reason == streamed.choices[0].finish_reason
+    assert chat.usage is not None and text.usage is not None
+    assert chat.usage.completion_tokens == text.usage.completion_tokens
+    assert chat.usage.prompt_tokens == text.usage.prompt_tokens == len(written), "its tokens are bytes"
+    assert one.logprobs is not None and one.logprobs.content is not None and other.logprobs is not None
+    scores = [token.logprob for token in one.logprobs.content]
+    assert scores == pytest.approx(other.logprobs.token_logprobs, abs=1e-4), "the second prompt was in the cache"
+    assert all(len(token.top_logprobs) == 2 for token in one.logprobs.content)
+
+
+def test_a_chat_with_a_model_without_a_template_is_refused_with_the_cause(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="chat template") as refused:
+        client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "Hello"}])
+    assert refused.value.code == "cannot-complete"
 
 
 @pytest.mark.parametrize(
