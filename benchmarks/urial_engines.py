@@ -43,15 +43,16 @@ def transformers_model(task: Task, dtype: str = "float32") -> Any:
     return AutoModelForCausalLM.from_pretrained(task.folder, dtype=getattr(torch, dtype)).eval()
 
 
-def generated(model: Any, task: Task, prompts: Tokens) -> Tokens:
-    """Left-padded where there are several."""
+def generated(model: Any, task: Task, prompts: Tokens, cache: Any = None) -> Tokens:
+    """Left-padded where there are several. `cache` holds the prefix, which the prompts then lack."""
     import torch
 
-    width = max(map(len, prompts))
-    ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    width, before = max(map(len, prompts)), task.prefix if cache else []
+    ids = torch.tensor([before + [0] * (width - len(prompt)) + prompt for prompt in prompts])
+    seen = [[1] * len(before) + [0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
     options = {"max_new_tokens": task.new, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
-    found: Tokens = model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
+    written = model.generate(input_ids=ids, attention_mask=torch.tensor(seen), past_key_values=cache, **options)
+    found: Tokens = written[:, ids.shape[1] :].tolist()
     task.done()
     return found
 
@@ -70,6 +71,28 @@ def padded(task: Task, size: str) -> Tokens:
     for start in range(0, len(order), int(size)):
         batch = order[start : start + int(size)]
         found |= zip(batch, generated(model, task, [task.whole[place] for place in batch]), strict=True)
+    return [found[place] for place in range(len(order))]
+
+
+def cached(task: Task, size: str) -> Tokens:
+    """Left-padded behind a copy of the prefix's keys and values for each row, as transformers' documentation shows."""
+    import copy
+
+    import torch
+    from transformers import DynamicCache
+
+    model = transformers_model(task)
+    task.start()
+    prefix = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        model(torch.tensor([task.prefix]), past_key_values=prefix, logits_to_keep=1)
+    order = sorted(range(len(task.queries)), key=lambda place: len(task.queries[place]))
+    found: dict[int, list[int]] = {}
+    for start in range(0, len(order), int(size)):
+        batch = order[start : start + int(size)]
+        cache = copy.deepcopy(prefix)
+        cache.batch_repeat_interleave(len(batch))
+        found |= zip(batch, generated(model, task, [task.queries[place] for place in batch], cache), strict=True)
     return [found[place] for place in range(len(order))]
 
 
@@ -223,6 +246,7 @@ def best(work: Callable[[], object]) -> float:
 ENGINES: dict[str, Callable[..., Tokens]] = {
     "one-by-one": one_by_one,
     "padded": padded,
+    "cached": cached,
     "continuous": continuous,
     "ctranslate2": ctranslate2,
     "llama.cpp": llama,

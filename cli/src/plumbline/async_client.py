@@ -80,8 +80,7 @@ class AsyncPlumblineClient:
         """
         content = _Content(file.location, lambda position: sent(file, position))
         path = f"/v1/files/{file.sha256}"
-        response = await self._service.send("PUT", path, content, "application/octet-stream")
-        return Artifact.model_validate_json(response.content)
+        return Artifact.model_validate_json(await self._service.send("PUT", path, content, "application/octet-stream"))
 
     async def submission(self, experiment: ExperimentFile, sent: Sent = unheard) -> Submission:
         """Upload the local files of an experiment, as `upload` does; return what `check` and `submit` take."""
@@ -230,11 +229,11 @@ class AsyncPlumblineClient:
 
     async def report(self, id: str) -> str:
         """The report, one self-contained HTML page. Raises `not-finished` before there is one."""
-        return str((await self._service.send("GET", _path(id) + "/report")).text)
+        return (await self._service.send("GET", _path(id) + "/report")).decode()
 
     async def report_folder(self, id: str) -> bytes:
         """The report with its tables and figures, as a ZIP file. Raises `not-finished` before there is one."""
-        return bytes((await self._service.send("GET", _path(id) + "/report/folder")).content)
+        return await self._service.send("GET", _path(id) + "/report/folder")
 
 
 def _path(id: str) -> str:

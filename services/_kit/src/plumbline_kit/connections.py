@@ -24,26 +24,27 @@ _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 def client(**options: Any) -> httpx.AsyncClient:
     """As many connections as there are requests: how many may be under way is decided elsewhere."""
     # No setting of the environment, such as a proxy, may carry calls between our services away.
-    return httpx.AsyncClient(transport=AiohttpTransport(verify=_tls(), client=_ours), trust_env=False, **options)
+    return httpx.AsyncClient(transport=AiohttpTransport(verify=_tls(), client=own_session), trust_env=False, **options)
+
+
+def own_session(**options: Any) -> aiohttp.ClientSession:
+    """The same without httpx above it, for what is called thousands of times. Needs a running loop."""
+    return _session(_tls(), **options)
 
 
 def session(url: str, **options: Any) -> aiohttp.ClientSession:
     """For a server of others, such as a hosted model: a proxy and certificates that the environment names are used.
 
-    Aiohttp's own, where even httpx above it costs too much. Needs a running loop.
+    Needs a running loop.
     """
     address = urlsplit(url)
     proxy = None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
     return _session(httpx.create_ssl_context(), proxy=proxy, **options)
 
 
-def was_never_sent(error: httpx.HTTPError) -> bool:
-    """Whether there was no connection. The transport calls every lost connection a timeout of connecting."""
-    return isinstance(error.__cause__, _NEVER_SENT)
-
-
-def _ours() -> aiohttp.ClientSession:
-    return _session(_tls())
+def was_never_sent(error: Exception) -> bool:
+    """Whether there was no connection. The transport of httpx calls every lost one a timeout of connecting."""
+    return isinstance(error, _NEVER_SENT) or isinstance(error.__cause__, _NEVER_SENT)
 
 
 def _session(tls: SSLContext, **options: Any) -> aiohttp.ClientSession:

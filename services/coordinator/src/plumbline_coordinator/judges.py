@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from .rows import Outcome
 
+_APART_S = 0.05
 _TEST_ITEM = JudgmentItem(
     id="test",
     instruction="Name three animals.",
@@ -82,6 +83,7 @@ class Witness:
         called = time.monotonic()
         async with self._asking:
             if self._begun < called:
+                await asyncio.sleep(self._begun + _APART_S - time.monotonic())  # so that many wait for one
                 begun = time.monotonic()
                 await still(self.client, self.recorded)
                 self._begun = begun

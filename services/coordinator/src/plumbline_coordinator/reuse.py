@@ -20,13 +20,13 @@ from .waiting import Tell, patiently
 
 # Bump when the coordinator makes something else of the same answer: results of before are then not reused.
 FORM = 1
-_FRESH_S = 1.0
+_FRESH_S = 0.5  # of what a service said, and again of what was made of it: after a second all is asked anew
 _KEY_BYTES = 16
 Body = TypeVar("Body", bound=BaseModel)
 
 
 class Asked:
-    """What services say of themselves. What was said within the last second is not asked for again."""
+    """What services say of themselves. What was said just now is not asked for again."""
 
     def __init__(self, run: Run) -> None:
         self.run, self._said, self._asking = run, dict[Any, tuple[float, Any]](), asyncio.Lock()
@@ -55,6 +55,7 @@ class Reuse:
 
     def __init__(self, run: Run, stage: Stage, tell: Tell) -> None:
         self.run, self.stage, self.tell, self.asked = run, stage, tell, Asked(run)
+        self._known = dict[str, tuple[float, str]]()  # identity by unit, and when it was made
 
     async def look_up(self, unit: str, loaded: Loaded) -> Keys:
         """Move what is known from the inputs to the outcomes. One query, whatever the number of inputs."""
@@ -107,7 +108,13 @@ class Reuse:
             return None
 
     async def _told(self, unit: str) -> str:
-        return digest([FORM, self.stage.name, await self.stage.identity(self.run, unit, self.asked)]).hex()
+        at, identity = self._known.get(unit, (0.0, ""))
+        if not identity or time.monotonic() > at + _FRESH_S:
+            at = time.monotonic()
+            told = await self.stage.identity(self.run, unit, self.asked)
+            identity = digest([FORM, self.stage.name, told]).hex()
+            self._known[unit] = at, identity
+        return identity
 
     def _keys(self, unit: str, identity: str, inputs: dict[str, Any]) -> dict[str, bytes]:
         content = self.stage.content

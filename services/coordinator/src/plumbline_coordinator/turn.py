@@ -34,6 +34,7 @@ _WATCH_S = 1.0
 TURN_S = 300.0
 # These services finish what they were asked even when the caller has gone; who asks again gets that. Others stop.
 _KEYED = (PhaseName.TRANSLATE, PhaseName.JUDGE)
+_FEW = 4
 _ITEMS, _CHUNKS = 512, 512  # of a page: read at once, so that memory does not grow with the experiment
 
 
@@ -52,8 +53,8 @@ class Turn:
     def __init__(self, run: Run, stage: Stage, service: str, tell: Tell, flow: Flow) -> None:
         self.run, self.stage, self.service, self.tell, self.flow = run, stage, service, tell, flow
         self.keeper, self.reuse = Keeper(run, stage.name, tell), Reuse(run, stage, tell)
-        # A few more wait to be stored while the next are asked; of a small number none, so that a kill costs no more.
-        self.places = asyncio.Semaphore(flow.most + flow.most // 4)
+        # As many more wait for a place, or to be stored; of a small number none, so that a kill costs no more.
+        self.places = asyncio.Semaphore(flow.most * (1 if flow.most < _FEW else 2))
         self.under_way = set[asyncio.Task[None]]()
         self.unanswered = set[asyncio.Task[None]]()  # of those: they can be given up without losing anything
 
@@ -103,7 +104,7 @@ class Turn:
         request_id.set(f"{self.stage.name}-{chunk.number}-{uuid.uuid4().hex[:12]}")
         if self.stage.name in _KEYED:  # another attempt, such as a retry, asks anew
             key_scope.set(f"{self.run.id} {self.run.attempt.number} {self.stage.name} {chunk.number}")
-        log.info("%s %s %s: %s items", self.run.id, self.stage.name, page.unit, len(items))
+        log.debug("%s %s %s: %s items", self.run.id, self.stage.name, page.unit, len(items))
 
         async def call(items: Sequence[str]) -> list[Outcome]:
             return await ask(page.unit, [inputs[item] for item in items])

