@@ -12,7 +12,7 @@ from plumbline_contracts.coordinator import PhaseName
 from plumbline_contracts.experiment import DataSource, ExperimentSpec
 from plumbline_coordinator import database, waiting
 from plumbline_coordinator.flow import Flow
-from plumbline_coordinator.items import read_items, spread
+from plumbline_coordinator.items import Items, spread
 from plumbline_coordinator.prompting import Prompting, builtin, builtin_languages
 from plumbline_coordinator.rows import Outcome
 from plumbline_coordinator.run import Run
@@ -53,7 +53,7 @@ def sources(tmp_path: Path, rows: list[dict[str, object]]) -> tuple[Sources, dic
 def test_items_are_shared_between_languages_and_translated_where_they_are_foreign(tmp_path: Path) -> None:
     row = {"id": 5, "instruction": "Hi", "reference": "Hello", "references": {"fr": "Bonjour"}, "task": ["coding"]}
     found, files = sources(tmp_path, [row])
-    english, french = read_items(spec(), files, found)  # type: ignore[arg-type]
+    english, french = Items(spec(), files, found)  # type: ignore[arg-type]
     assert (english.item, english.translate, english.reference, english.category) == ("5", False, "Hello", "regular")
     assert (french.item, french.translate, french.reference, french.tasks) == ("5", True, "Bonjour", ["coding"])
 
@@ -63,13 +63,24 @@ def test_rows_that_say_their_language_are_native(tmp_path: Path) -> None:
         tmp_path, [{"id": f"{one}-1", "prompt": f"hi {one}", "language": one} for one in ("fr", "de", "es")]
     )
     dataset = {"path": "items.jsonl", "fields": {"instruction": "prompt", "language": "language"}}
-    items = read_items(spec(languages=["fr", "es"], dataset=dataset), files, found)  # type: ignore[arg-type]
+    items = Items(spec(languages=["fr", "es"], dataset=dataset), files, found)  # type: ignore[arg-type]
     assert [(one.language, one.item, one.translate) for one in items] == [("fr", "fr-1", False), ("es", "es-1", False)]
 
 
 def test_a_sample_is_spread_over_the_file() -> None:
-    assert spread([{"n": n} for n in range(10)], 4) == [{"n": 0}, {"n": 2}, {"n": 5}, {"n": 7}]
-    assert spread([{"n": 1}], 4) == [{"n": 1}]
+    assert list(spread(10, 4)) == [0, 2, 5, 7]
+    assert list(spread(1, 4)) == [0]
+
+
+def test_each_language_has_a_sample_of_its_own_and_the_data_set_can_be_gone_through_again(tmp_path: Path) -> None:
+    rows = [{"id": n, "prompt": f"{n}?", "language": "fr" if n % 3 else "es"} for n in range(15)]
+    found, files = sources(tmp_path, rows)  # es: 0, 3, 6, 9, 12; fr: the ten others
+    dataset = {"path": "items.jsonl", "limit": 2, "fields": {"instruction": "prompt", "language": "language"}}
+    items = Items(spec(languages=["fr", "es"], dataset=dataset), files, found)  # type: ignore[arg-type]
+    chosen = [("es", "0", 0), ("fr", "1", 0), ("es", "6", 1), ("fr", "8", 1)]
+    assert [(one.language, one.item, one.position) for one in items] == chosen
+    assert [(one.language, one.item, one.position) for one in items] == chosen
+    assert items.counted == {("fr", "regular", False): 2, ("es", "regular", False): 2}
 
 
 def test_parquet_is_read(tmp_path: Path) -> None:
@@ -247,4 +258,4 @@ def test_the_seed_of_an_experiment_is_that_of_what_sets_none() -> None:
 
 def test_an_instruction_in_chat_messages_is_read_as_its_text(tmp_path: Path) -> None:
     found, files = sources(tmp_path, [{"id": 1, "instruction": [{"role": "user", "content": "Hi"}]}])
-    assert {one.source for one in read_items(spec(), files, found)} == {"Hi"}  # type: ignore[arg-type]
+    assert {one.source for one in Items(spec(), files, found)} == {"Hi"}  # type: ignore[arg-type]

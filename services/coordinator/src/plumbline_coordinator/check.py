@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from plumbline_contracts import generator, translator
 from plumbline_contracts.common import Artifact, Place
@@ -14,10 +15,10 @@ from plumbline_contracts.judge import Rubric, RubricLanguage
 from plumbline_kit.errors import ProblemError
 
 from . import judges, jury, panels, recorded
-from .items import read_items
+from .items import Items
 from .preparation import identified
 from .prompting import Prompting, builtin_languages, uses_urial
-from .rows import Item, Recorded
+from .rows import Recorded
 from .run import Run
 from .settings import Settings
 from .stages.train import rendered, used_trainings
@@ -25,6 +26,7 @@ from .store import Store
 from .yaml_places import SpecText, invalid
 
 _ASK_S = 5.0
+Found = TypeVar("Found")
 
 
 class Draft(Run):
@@ -40,7 +42,11 @@ class Checked:
     spec: ExperimentSpec
     check: SpecCheck
     draft: Draft
-    items: list[Item]
+    items: Items | None  # null where a data set is not here
+
+    @property
+    def counted(self) -> Counter[tuple[str, str, bool]]:
+        return Counter() if self.items is None else self.items.counted
 
     @property
     def recorded(self) -> Recorded | None:
@@ -60,7 +66,7 @@ async def check(submission: Submission, store: Store, settings: Settings, *, to_
     draft = Draft(store, settings, spec, submission.files)
     warnings: list[str] = []
     absent = faults if to_run else list[Place]()
-    items = [] if faults else await asyncio.to_thread(_read, draft, text, faults, absent)
+    items = None if faults else await asyncio.to_thread(_read, draft, text, faults, absent)
     if not to_run:
         warnings += [f"{fault.place}: {fault.message} Its rows were not checked nor counted." for fault in absent]
     if submission.only is not None and not faults:
@@ -69,7 +75,7 @@ async def check(submission: Submission, store: Store, settings: Settings, *, to_
         await _ask_services(draft, items, text, faults, warnings)
     if faults:
         raise invalid(faults)
-    return Checked(spec, _plan(draft, items, warnings), draft, items)
+    return Checked(spec, await asyncio.to_thread(_plan, draft, items, warnings), draft, items)
 
 
 def _references(spec: ExperimentSpec, settings: Settings) -> Iterator[tuple[list[str | int], str]]:
@@ -131,13 +137,13 @@ def _unknown(kind: str, name: str, have: object) -> str:
     return f"there is no {kind} {name!r}; there are: {', '.join(sorted(have)) or 'none'}"  # type: ignore[call-overload]
 
 
-def _read(draft: Draft, text: SpecText, faults: list[Place], absent: list[Place]) -> list[Item]:
+def _read(draft: Draft, text: SpecText, faults: list[Place], absent: list[Place]) -> Items | None:
     """Read every file once; faults in data stand at their own file and line. `absent`: hub data that is not here."""
-    spec, items = draft.spec, list[Item]()
+    spec = draft.spec
 
-    def attempt(path: list[str | int], read: Callable[[], object]) -> None:
+    def attempt(path: list[str | int], read: Callable[[], Found]) -> Found | None:
         try:
-            read()
+            return read()
         except ProblemError as error:
             if error.status == 503:  # the artifact store is away, which is no fault of the file
                 raise
@@ -145,8 +151,9 @@ def _read(draft: Draft, text: SpecText, faults: list[Place], absent: list[Place]
             found.extend(error.errors or [text.fault(path, error.detail)])
         except UnicodeDecodeError as error:
             faults.append(text.fault(path, f"is not UTF-8 text: {error}"))
+        return None
 
-    attempt(["dataset"], lambda: items.extend(read_items(spec, draft.files, draft.sources)))
+    items = attempt(["dataset"], lambda: Items(spec, draft.files, draft.sources))
     attempt(["prompts"], lambda: Prompting(spec, draft.reader(draft.files)))
     for index, choice in enumerate(spec.judges):
         if choice.calibration is not None:
@@ -164,7 +171,7 @@ def _read_training(draft: Draft, name: str) -> None:
 
 
 async def _ask_services(
-    draft: Draft, items: list[Item], text: SpecText, faults: list[Place], warnings: list[str]
+    draft: Draft, items: Items | None, text: SpecText, faults: list[Place], warnings: list[str]
 ) -> None:
     """Models, language pairs and rubrics, as far as the services can be asked now."""
     asks: dict[str, Callable[..., Awaitable[None]]] = {"generator": _models, "translator": _pairs}
@@ -181,7 +188,7 @@ async def _ask_services(
             warnings.append(f"{service}: could not be asked, so what is there was not checked: {cause}")
 
 
-async def _models(draft: Draft, _: list[Item], text: SpecText, faults: list[Place], warnings: list[str]) -> None:
+async def _models(draft: Draft, _: Items | None, text: SpecText, faults: list[Place], warnings: list[str]) -> None:
     async with draft.client("generator") as client:
         have = [one.name for one in (await client.call("GET", "/v1/models", generator.Models)).models]
     for name, family in draft.spec.models.items():
@@ -194,8 +201,9 @@ async def _models(draft: Draft, _: list[Item], text: SpecText, faults: list[Plac
                 faults.append(text.fault(["models", name, kind], _unknown("model", reference, have)))
 
 
-async def _pairs(draft: Draft, items: list[Item], text: SpecText, faults: list[Place], _: list[str]) -> None:
-    targets = {one.language for one in items if one.translate}
+async def _pairs(draft: Draft, items: Items | None, text: SpecText, faults: list[Place], _: list[str]) -> None:
+    counted = {} if items is None else await asyncio.to_thread(lambda: items.counted)
+    targets = {language for language, _, translate in counted if translate}
     if not targets:
         return
     async with draft.client("translator") as client:
@@ -208,7 +216,7 @@ async def _pairs(draft: Draft, items: list[Item], text: SpecText, faults: list[P
             faults.append(text.fault(["languages", index], message))
 
 
-async def _judge(index: int, draft: Draft, _: list[Item], text: SpecText, faults: list[Place], __: list[str]) -> None:
+async def _judge(index: int, draft: Draft, _: Items | None, text: SpecText, faults: list[Place], __: list[str]) -> None:
     """What answers, but not as a judge, is a fault: this experiment would wait for scores that never come."""
     choice = draft.spec.judges[index]
     service = f"judge:{choice.name}"
@@ -237,10 +245,13 @@ def _has_a_text(index: int, rubric: Rubric, languages: list[str], text: SpecText
         faults.append(text.fault(["judges", index, "rubric_language"], message))
 
 
-def _plan(draft: Draft, items: list[Item], warnings: list[str]) -> SpecCheck:
+def _plan(draft: Draft, items: Items | None, warnings: list[str]) -> SpecCheck:
     spec = draft.spec
-    per_language = Counter(one.language for one in items)
-    categories = Counter(one.category for one in items)
+    per_language, categories, translations = Counter[str](), Counter[str](), 0
+    for (language, category, translate), count in ({} if items is None else items.counted).items():
+        per_language[language] += count
+        categories[category] += count
+        translations += translate * count
     judged = sum(categories[category] for choice in spec.judges for category in choice.rubrics)
     unjudged = sorted(set(categories) - {category for choice in spec.judges for category in choice.rubrics})
     if unjudged:
@@ -251,9 +262,9 @@ def _plan(draft: Draft, items: list[Item], warnings: list[str]) -> SpecCheck:
     anew = draft.recorded is None
     return SpecCheck(
         items={language: per_language[language] for language in spec.languages},
-        translations=anew * sum(one.translate for one in items),
+        translations=anew * translations,
         trainings=anew * len(used_trainings(spec)),
-        generations=anew * len(spec.arms) * len(items),
+        generations=anew * len(spec.arms) * per_language.total(),
         judgments=judges * len(spec.arms) * judged,
         warnings=warnings,
     )

@@ -22,10 +22,10 @@ _AT_ONCE = 512
 class Foreseen(Store):
     """The tables as they would be if nothing was done but what is known: the items of a draft, and what was found."""
 
-    def __init__(self, store: Store, items: list[Item]) -> None:
+    def __init__(self, store: Store, items: Iterable[Item]) -> None:
         super().__init__(store.engine)
         self._all = sorted(items, key=lambda one: one.position)
-        self._by_id = {(one.language, one.item): one for one in items}
+        self._by_id = {(one.language, one.item): one for one in self._all}
         self._found: defaultdict[tuple[str, str], dict[str, Outcome]] = defaultdict(dict)
 
     def ids(self, id: str, language: str, *, category: str | None = None, foreign: bool = False) -> Iterator[str]:
@@ -47,7 +47,7 @@ class Foreseen(Store):
 async def cached(checked: Checked) -> dict[PhaseName, int | None]:
     """By phase, how many of its items need nobody to be asked; null where a service must say who it is and is away."""
     draft = checked.draft
-    store = Foreseen(draft.store, checked.items)
+    store = await asyncio.to_thread(Foreseen, draft.store, checked.items or [])
     run = Draft(store, draft.settings, checked.spec, draft.files)
     return {name: await _of_stage(run, store, stage) for name, stage in STAGES.items()}
 

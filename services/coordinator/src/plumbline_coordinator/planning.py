@@ -76,8 +76,10 @@ def _phases(
 ) -> list[PlannedPhase]:
     spec, did = checked.spec, checked.check
     per_language = [did.items[language] for language in spec.languages]
-    foreign = Counter(one.language for one in checked.items if one.translate)
-    categories = Counter((one.language, one.category) for one in checked.items)
+    foreign = Counter[str]()
+    for (language, _, translate), count in checked.counted.items():
+        foreign[language] += translate * count
+    categories = _categories(checked)
     judged = [
         categories[language, category] for one in spec.judges for category in one.rubrics for language in spec.languages
     ]
@@ -117,16 +119,16 @@ def _phase(
 
 
 def _tokens(checked: Checked, arm: Arm, history: History) -> PlannedTokens:
-    items, most = checked.items, checked.spec.decoding.max_new_tokens
+    items, most = checked.counted.total(), checked.spec.decoding.max_new_tokens
     known = history.lengths(checked.spec, arm)
     prompt, completion, basis = None, None, _NOT_MEASURED
     if known is not None:
         # What is still to be translated counts as long as its source.
-        characters = sum(prompt_characters(checked.draft, arm, one.language, one.source) for one in items)
+        characters = sum(prompt_characters(checked.draft, arm, one.language, one.source) for one in checked.items or [])
         prompt = round(characters / known.characters_per_token)
         stops = checked.spec.decoding.stop_loops is not None
         length = known.completion + (0 if stops else known.saved)
-        completion = round(len(items) * min(length, most))
+        completion = round(items * min(length, most))
         basis = (
             f"{known.characters_per_token:.2f} characters per token and {length:.1f} tokens per response"
             f" in {known.responses} responses of {known.experiment}, by the generator's counts"
@@ -135,12 +137,19 @@ def _tokens(checked: Checked, arm: Arm, history: History) -> PlannedTokens:
             basis += "; loops were let run there, so it may be less"
     return PlannedTokens(
         arm=arm.name,
-        generations=len(items),
+        generations=items,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        completion_tokens_at_most=len(items) * most,
+        completion_tokens_at_most=items * most,
         basis=basis,
     )
+
+
+def _categories(checked: Checked) -> Counter[tuple[str, str]]:
+    found = Counter[tuple[str, str]]()
+    for (language, category, _), count in checked.counted.items():
+        found[language, category] += count
+    return found
 
 
 async def _comparisons(
@@ -163,7 +172,7 @@ async def _of_judge(
     checked: Checked, choice: JudgeChoice, history: History, services: Services
 ) -> list[PlannedComparison]:
     """One per category, as its items are what a mean is made of; the correction covers all that the judge scores."""
-    spec, categories = checked.spec, Counter((one.language, one.category) for one in checked.items)
+    spec, categories = checked.spec, _categories(checked)
     async with checked.draft.client(f"judge:{choice.name}") as client:
         have = await judges.rubrics(client)
     aspects = {aspect.name for rubric in choice.rubrics.values() for aspect in have[rubric].aspects}

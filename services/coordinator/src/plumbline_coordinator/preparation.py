@@ -14,7 +14,7 @@ from plumbline_kit.client import ServiceClient, is_transient
 from plumbline_kit.errors import ProblemError
 
 from . import judges, panels, provenance
-from .items import read_items
+from .items import Items
 from .run import Run
 from .stages.generate import untrained
 from .stages.train import used_trainings
@@ -43,7 +43,7 @@ async def prepare(run: Run, tell: Tell) -> None:
             await patiently(partial(_probe, run, name, rubric), tell)
     models = before.models | (await patiently(partial(_models, run), tell) if "generator" in asked else {})
     # The artifact store may be away, as a service may.
-    items = await patiently(partial(asyncio.to_thread, read_items, run.spec, run.files, run.sources), tell)
+    items = await patiently(partial(asyncio.to_thread, Items, run.spec, run.files, run.sources), tell)
     await asyncio.to_thread(run.attempt.add_items, items)
     made_of = partial(provenance.manifest, run, services, rubrics, before.judged_on | found, models)
     manifest = await patiently(partial(asyncio.to_thread, made_of), tell)

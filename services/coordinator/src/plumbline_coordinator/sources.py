@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from plumbline_kit.artifacts import ArtifactStore, digest
 from plumbline_kit.errors import ProblemError
 
 Row = dict[str, Any]
+_ROWS = 1000  # of Parquet at a time
 _SUFFIXES = (".jsonl", ".parquet")
 
 
@@ -83,7 +85,8 @@ def _parquet(path: Path, shown: str) -> Iterator[tuple[str, Row]]:
         with duckdb.connect() as connection:
             cursor = connection.execute("select * from read_parquet(?)", [str(path)])
             names = [column[0] for column in cursor.description or []]
-            for number, values in enumerate(cursor.fetchall(), 1):
+            rows = chain.from_iterable(iter(lambda: cursor.fetchmany(_ROWS), []))
+            for number, values in enumerate(rows, 1):
                 yield f"{shown} row {number}", dict(zip(names, values, strict=True))
     except duckdb.Error as error:
         raise ProblemError(422, "unreadable-data", f"{shown} is not a Parquet file: {error}") from error
