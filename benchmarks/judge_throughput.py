@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import aiohttp
 import httpx
 from openai import OpenAI
 
@@ -107,6 +108,22 @@ async def judge(url: str, first: int, count: int) -> list[float]:
         return [score for scores in found for score in scores]
 
 
+async def bare(url: str, count: int, concurrency: int) -> float:
+    """Seconds of so many calls by aiohttp alone, as many at a time: what the machine and the stand-in allow."""
+    slots = asyncio.Semaphore(concurrency)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def ask(number: int) -> None:
+            async with slots, session.post(f"{url}/chat/completions", json=item(number)) as answer:
+                json.loads(await answer.read())
+
+        await asyncio.gather(*map(ask, range(concurrency)))  # connections are made
+        start = time.perf_counter()
+        await asyncio.gather(*map(ask, range(count)))
+        return time.perf_counter() - start
+
+
 def loop(url: str, count: int) -> list[float]:
     """As just-eval asks: one call, its reply parsed, the next."""
     scores, client = [], OpenAI(base_url=url, api_key="none")
@@ -140,10 +157,12 @@ def compare(items: int, latency: float, concurrency: int) -> None:
         scores = asyncio.run(judge(url, 0, items))
         seconds = time.perf_counter() - start
         assert scores == [4.0] * 5 * items
+        floor = asyncio.run(bare(model, items, concurrency))
         start = time.perf_counter()
         assert loop(model, SAMPLE) == scores[: 5 * SAMPLE]
         one_by_one = (time.perf_counter() - start) * items / SAMPLE
         row(f"ideal, {latency} s / {concurrency}", items, ideal, ideal)
+        row("aiohttp alone", items, floor, ideal)
         row("judge service", items, seconds, ideal, f"{peak_mb(pid):.0f} MB")
         row(f"loop (from {SAMPLE} items, scaled)", items, one_by_one, ideal)
 
