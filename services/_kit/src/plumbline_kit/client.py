@@ -10,7 +10,6 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 import httpx
-import stamina
 from httpx_sse import aconnect_sse
 from plumbline_contracts.common import Problem
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -18,6 +17,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from . import connections
 from .errors import PREFIX, ProblemError
 from .logs import request_id
+from .retrying import retried
 
 Body = TypeVar("Body", bound=BaseModel)
 Content = bytes | AsyncIterable[bytes] | None
@@ -140,11 +140,13 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Send bytes, return those of a success. It may be tried again, so an iterable must start over each time."""
-        async for attempt in stamina.retry_context(on=_backoff, attempts=self.attempts, timeout=None, wait_initial=0.2):
-            with attempt:
-                async with self._post() if method == "POST" else nullcontext():
-                    return await self._once(method, path, content, {**_headers(media_type), **(headers or {})})
-        raise AssertionError("stamina raises the last error")
+        sent = {**_headers(media_type), **(headers or {})}
+
+        async def call() -> bytes:
+            async with self._post() if method == "POST" else nullcontext():
+                return await self._once(method, path, content, sent)
+
+        return await retried(call, on=_backoff, attempts=self.attempts, timeout=None, wait_initial=0.2)
 
     async def _once(self, method: str, path: str, content: Content, headers: dict[str, str]) -> bytes:
         url = f"{self.url}{path}"

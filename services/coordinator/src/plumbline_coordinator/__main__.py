@@ -19,7 +19,6 @@ from .workflows import Workflows
 
 
 def main() -> None:
-    sys.setswitchinterval(0.0005)
     # The first process of a container ignores what it does not handle; `serve` puts its own in this place.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = settings.load(Settings)

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import stamina
 from plumbline_kit.client import OUTSTANDING, is_transient
 from plumbline_kit.errors import ProblemError
+from plumbline_kit.retrying import retried
 from pydantic import ValidationError
 
 from .rows import Outcome
@@ -44,7 +44,7 @@ class Stuck(Exception):
 
 async def patiently(call: Callable[[], Awaitable[Answer]], tell: Tell) -> Answer:
     """The answer; raises after a few tries of a request that was taken and failed, or Stuck when patience is over."""
-    failures, message, begun = 0, "", time.monotonic()
+    tries, failures, message, begun = 0, 0, "", time.monotonic()
 
     def may_pass(error: Exception) -> bool | float:
         nonlocal failures, message
@@ -63,15 +63,17 @@ async def patiently(call: Callable[[], Awaitable[Answer]], tell: Tell) -> Answer
             raise Stuck("service", f"{message} So it was for over {tell.patience_s:g} s.") from error
         return True if error.retry_after is None else min(error.retry_after, 60.0)
 
-    async for attempt in stamina.retry_context(on=may_pass, attempts=None, timeout=None, wait_initial=0.5, wait_max=15):
-        if attempt.num > 1:
-            await tell(f"Waiting: {message} Trying again (try {attempt.num}).")
-        with attempt:
-            answer = await call()
-            if attempt.num > 1:
-                await tell(None)
-            return answer
-    raise AssertionError("stamina raises the last error")
+    async def attempt() -> Answer:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            await tell(f"Waiting: {message} Trying again (try {tries}).")
+        answer = await call()
+        if tries > 1:
+            await tell(None)
+        return answer
+
+    return await retried(attempt, on=may_pass, attempts=None, timeout=None, wait_initial=0.5, wait_max=15)
 
 
 async def process(

@@ -5,8 +5,8 @@ from functools import cached_property
 from typing import Any
 
 import aiohttp
-import stamina
 from plumbline_kit import connections
+from plumbline_kit.retrying import retried
 
 from .settings import Settings
 
@@ -47,13 +47,14 @@ class Server:
     async def post(self, path: str, body: Any) -> Any:
         """After a failure that may pass again, with backoff, or after the time that Retry-After names."""
         content = json.dumps(body).encode()
-        context = stamina.retry_context(
-            on=_wait, attempts=self._attempts, timeout=None, wait_initial=_WAIT_S, wait_max=_LONGEST_WAIT_S
+        return await retried(
+            lambda: self._once("POST", path, data=content),
+            on=_wait,
+            attempts=self._attempts,
+            timeout=None,
+            wait_initial=_WAIT_S,
+            wait_max=_LONGEST_WAIT_S,
         )
-        async for attempt in context:
-            with attempt:
-                return await self._once("POST", path, data=content)
-        raise AssertionError("stamina raises the last error")
 
     async def close(self) -> None:
         await self._session.close()
