@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ arms: [{{name: zero-shot, model: instant}}]
 decoding: {{max_new_tokens: 100}}
 judges: [{{rubrics: {{regular: {RUBRIC}}}}}]
 """
-LATENCY_S, AT_ONCE, SLOW_BATCH, SAMPLE = 0.2, 64, 4, 25
+LATENCY_S, AT_ONCE, SAMPLE = 0.2, 64, 25
 
 
 def write_spec(folder: Path, items: int) -> Path:
@@ -160,24 +161,24 @@ def resuming(database: str, items: int, concurrency: int) -> str:
             return f"| {database} | {items:,} | {done:,} | {ready:.1f} | {resumed:.1f} |"
 
 
-def slow(database: str, requests: int) -> str:
+def slow(database: str, requests: int, batch: int) -> str:
     """With a service that takes its time: the coordinator and the ideal, beside one call after another."""
-    items = requests * SLOW_BATCH
+    items = requests * batch
     with tempfile.TemporaryDirectory() as folder, instant(LATENCY_S) as url:
         spec = write_spec(Path(folder), items)
-        settings = {"COORDINATOR_CONCURRENCY": str(AT_ONCE), "COORDINATOR_BATCH_SIZE": str(SLOW_BATCH)}
+        settings = {"COORDINATOR_CONCURRENCY": str(AT_ONCE), "COORDINATOR_BATCH_SIZE": str(batch)}
         with coordinator(Path(folder) / "home", database, url, **settings) as (stack, _):
             phases = run(stack, spec, items)
         ideal = requests * LATENCY_S / AT_ONCE
         took = [seconds(phases, name, name) for name in ("generate", "judge")]
-        loop, least = one_after_another(url) * items, asyncio.run(floor(url, requests))
+        loop, least = one_after_another(url) * items, asyncio.run(floor(url, requests, batch))
         seen = " | ".join(f"{each:.1f} ({each / ideal:.3f})" for each in (least, *took))
-        return f"| {database} | {requests:,} | {ideal:.1f} | {seen} | {loop:,.0f} | {loop / sum(took):,.0f} |"
+        return f"| {database} | {requests:,} | {batch} | {ideal:.1f} | {seen} | {loop:,.0f} | {loop / sum(took):,.0f} |"
 
 
-async def floor(url: str, requests: int) -> float:
+async def floor(url: str, requests: int, batch: int) -> float:
     """Seconds of the coordinator's HTTP client alone: as many requests, of the same size, and nothing else."""
-    prompts = [{"id": str(id), "text": f"Say what is special about {id}. " * 5} for id in range(SLOW_BATCH)]
+    prompts = [{"id": str(id), "text": f"Say what is special about {id}. " * 5} for id in range(batch)]
     body = {"model": "instant", "prompts": prompts, "decoding": {"max_new_tokens": 100}}
     left = iter(range(requests))
     async with connections.client(base_url=url, timeout=60) as client:
@@ -213,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--slow", type=int, nargs="*", default=[], help=f"requests per stage that take {LATENCY_S} s each"
     )
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 4], help="items per request of those")
     parser.add_argument("--database", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"])
     parser.add_argument("--concurrency", type=int, default=8, help="requests under way, with instant services")
     given = parser.parse_args(arguments)
@@ -233,15 +235,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for items in given.resume:
                 print(resuming(database, items, given.concurrency), flush=True)
     if given.slow:
-        print(f"\n{LATENCY_S} s per request, {AT_ONCE} at once, {SLOW_BATCH} items per request; the loop asks for one")
+        print(f"\n{LATENCY_S} s per request, {AT_ONCE} at once; the loop asks for one item at a time")
         print(
-            "| database | requests | ideal s | client alone s (ratio) | generate s (ratio) | judge s (ratio)"
-            " | loop s (scaled) | times faster |"
+            "| database | requests | items a request | ideal s | client alone s (ratio) | generate s (ratio)"
+            " | judge s (ratio) | loop s (scaled) | times faster |"
         )
-        print("|---|---|---|---|---|---|---|---|")
-        for database in given.database:
-            for requests in given.slow:
-                print(slow(database, requests), flush=True)
+        print("|---|---|---|---|---|---|---|---|---|")
+        for database, requests, batch in product(given.database, given.slow, given.batch):
+            print(slow(database, requests, batch), flush=True)
 
 
 if __name__ == "__main__":
