@@ -32,7 +32,7 @@ SHAPES: dict[str, dict[str, int]] = {
 PROMPTS, PREFIX, NEW = 64, 1000, 128
 # Engine and options -> prompts that it runs, per model; 0 is all.
 RUNS: dict[str, dict[str, int]] = {
-    "one-by-one": {"m135": 8},
+    "one-by-one": {"m135": 4},
     "ours float32 16": {},
     "ours float32 32": {},
     "ours float32 64": {},
@@ -44,11 +44,11 @@ RUNS: dict[str, dict[str, int]] = {
     "cached 16": {"m135": 16},
     "cached 64": {},
     "continuous": {"m30": 16, "m135": 8},
-    "ctranslate2 1 2 4 float32": {"m135": 16},
-    "ctranslate2 1 2 16 float32": {"m135": 32},
+    "ctranslate2 1 2 4 float32": {"m135": 8},
+    "ctranslate2 1 2 16 float32": {"m135": 16},
     "ctranslate2 2 1 16 float32": {"m135": 32},
     "ctranslate2 2 1 32 float32": {"m135": 64},
-    "llama.cpp": {"m135": 32},
+    "llama.cpp": {"m135": 8},
 }
 
 
