@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-import stamina
 from plumbline_contracts import generator as contract
 from plumbline_contracts.generator import (
     Alternative,
@@ -19,6 +19,7 @@ from plumbline_contracts.generator import (
 )
 from plumbline_kit.client import is_transient
 from plumbline_kit.errors import ProblemError
+from plumbline_kit.retrying import retried
 
 from .failures import PREFIX_WITH_MESSAGES, Refused, failed, refuse_what_it_cannot
 from .finishing import as_finished
@@ -79,12 +80,10 @@ class TGIServer:
         self, request: GenerationRequest, prompt: Prompt, most: int, deadline: float | None
     ) -> Generation:
         try:
-            async for attempt in stamina.retry_context(on=is_transient, attempts=self._attempts, timeout=None):
-                with attempt:
-                    return await self._completion(request, prompt, most, deadline)
+            ask = partial(self._completion, request, prompt, most, deadline)
+            return await retried(ask, on=is_transient, attempts=self._attempts, timeout=None)
         except Refused as error:
             return failed(prompt.id, 0, str(error))
-        raise AssertionError("stamina raises the last error")
 
     async def _completion(
         self, request: GenerationRequest, prompt: Prompt, most: int, deadline: float | None

@@ -72,9 +72,8 @@ class Asker:
 
     async def ask(self, messages: Messages, schema: dict[str, Any], batch: Batch) -> Reply:
         if self._share:
-            reply = await self._shared(
-                tuple(map(tuple, map(dict.values, messages))), lambda: self._ask(messages, schema, batch)
-            )
+            asked = tuple((one["role"], one["content"]) for one in messages)
+            reply = await self._shared(asked, lambda: self._ask(messages, schema, batch))
         else:
             reply = await self._ask(messages, schema, batch)
         if reply.outage:
