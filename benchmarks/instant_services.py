@@ -6,17 +6,16 @@ Their answers are made of the id of an item alone, so that what came through the
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
-import uvicorn
 from plumbline_contracts import analyzer, generator, judge
 from plumbline_contracts.common import Artifact, Info
 from pydantic import BaseModel
 
+from benchmarks.stand_in import serve
+
 RUBRIC, ASPECT = "instant", "quality"
-Message = MutableMapping[str, Any]
 
 
 def filled(kind: type[BaseModel], /, **given: Any) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def score_of(id: str) -> float:
 
 
 class Instant:
-    """All three as one ASGI application: the first part of the path says which of them is asked."""
+    """All three as one: the first part of the path says which of them is asked."""
 
     def __init__(self, latency: float) -> None:
         self.latency = latency
@@ -60,24 +59,13 @@ class Instant:
         self.generations = filled(generator.GenerationResponse, **engine)
         self.judgments = filled(judge.JudgmentResponse, rubric=RUBRIC, rubric_version="1")
 
-    async def __call__(
-        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-    ) -> None:
-        if scope["type"] != "http":
-            return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        _, name, path = scope["path"].split("/", 2)
-        content = json.dumps(await self.answer(name, path, json.loads(body or b"{}"))).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+    def __call__(self, path: str, body: bytes) -> tuple[float, bytes]:
+        """What `stand_in` serves."""
+        _, name, rest = path.split("/", 2)
+        seconds = self.latency if rest in ("v1/generations", "v1/judgments") else 0.0
+        return seconds, json.dumps(self.answer(name, rest, json.loads(body or b"{}"))).encode()
 
-    async def answer(self, name: str, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        if path in ("v1/generations", "v1/judgments"):
-            await asyncio.sleep(self.latency)
+    def answer(self, name: str, path: str, request: dict[str, Any]) -> dict[str, Any]:
         match path:
             case "readyz":
                 return {"status": "ok"}
@@ -115,5 +103,4 @@ def _texts(id: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    app = Instant(latency=float(sys.argv[2]))
-    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)
+    asyncio.run(serve(int(sys.argv[1]), Instant(latency=float(sys.argv[2]))))

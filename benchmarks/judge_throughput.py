@@ -23,6 +23,7 @@ from openai import OpenAI
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from benchmarks.stand_in import serve  # noqa: E402
 from tests.stack import free_port, wait_for  # noqa: E402
 
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
@@ -32,26 +33,11 @@ TLS = httpx.create_ssl_context(trust_env=False)  # made before the clock runs: i
 
 
 async def stand_in(port: int, latency: float) -> None:
-    """Answers every request with the same completion; no framework, so that it costs the measurement little."""
+    """Answers every request with the same completion."""
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": REPLY}}
-    body = json.dumps(
-        {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-    ).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
-                lengths = [int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length")]
-                await reader.readexactly(sum(lengths))
-                await asyncio.sleep(latency)
-                writer.write(head.encode() + body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", port, limit=2**20) as server:
-        await server.serve_forever()
+    whole = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+    answer = latency, json.dumps(whole).encode()
+    await serve(port, lambda path, body: answer)
 
 
 @contextmanager
