@@ -127,3 +127,16 @@ def test_an_answer_that_is_being_made_is_waited_for_however_often_one_must_ask()
 
     assert asyncio.run(waiting.patiently(call, waiting.Tell(say))) == "the first answer"
     assert told[-1] is None
+
+
+def test_who_gives_up_while_held_back_leaves_the_place_to_the_next() -> None:
+    async def run() -> None:
+        flow = Flow(ServiceLimits(concurrency=1))
+        await ask(flow, ProblemError(429, "busy", "", retry_after=60))
+        held, next_one = (asyncio.create_task(ask(flow)) for _ in range(2))
+        await asyncio.sleep(0)  # the first has the place, the second waits for it
+        flow.held_until = 0.0
+        held.cancel()
+        await asyncio.wait_for(next_one, 10)
+
+    asyncio.run(run())

@@ -41,32 +41,32 @@ class Flow:
     async def request(self) -> AsyncIterator[None]:
         """Wait for a place; what the service says inside decides how many there are from now on."""
         await self._enter()
-        begun = time.monotonic()
         try:
-            yield
-        except ProblemError as error:
-            if error.status in BUSY:
-                self._refused(error, begun)
-            raise
-        else:
+            if (wait := self.held_until - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            if self._rate is not None:
+                await self._rate.acquire()
+            begun = time.monotonic()
+            try:
+                yield
+            except ProblemError as error:
+                if error.status in BUSY:
+                    self._refused(error, begun)
+                raise
             self.now = min(float(self.most), self.now + 1 / self.now)
         finally:
-            async with self._changed:
-                self._under_way -= 1
-                self._changed.notify(max(0, self.at_once - self._under_way))
+            await self._leave()
 
     async def _enter(self) -> None:
         async with self._changed:
             while self._under_way >= self.at_once:
                 await self._changed.wait()
             self._under_way += 1
-        try:
-            await asyncio.sleep(self.held_until - time.monotonic())
-            if self._rate is not None:
-                await self._rate.acquire()
-        except asyncio.CancelledError:
+
+    async def _leave(self) -> None:
+        async with self._changed:
             self._under_way -= 1
-            raise
+            self._changed.notify(max(0, self.at_once - self._under_way))
 
     def _refused(self, error: ProblemError, begun: float) -> None:
         now = time.monotonic()
