@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from . import connections
 from .errors import PREFIX, ProblemError
 from .logs import request_id
-from .retrying import retried
+from .retrying import retried, seconds_asked
 
 Body = TypeVar("Body", bound=BaseModel)
 Content = bytes | AsyncIterable[bytes] | None
@@ -200,8 +200,7 @@ def problem_of(response: httpx.Response) -> ProblemError:
 
 
 def _problem(asked: str, status: int, headers: Mapping[str, str], content: bytes) -> ProblemError:
-    given = headers.get("Retry-After", "")
-    retry_after = float(given) if given.isdecimal() else None
+    retry_after = seconds_asked(headers)
     try:
         problem = Problem.model_validate_json(content)
     except ValidationError:

@@ -1,6 +1,6 @@
-"""Stamina's retries, for calls of which nearly all succeed at once."""
+"""Stamina's retries, for calls of which nearly all succeed at once; and how long a server asks to wait."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import stamina
@@ -23,3 +23,9 @@ async def retried(call: Callable[[], Awaitable[Answer]], **rule: Any) -> Answer:
                 raise failed
             return await call()
     raise AssertionError("stamina raises the last error")
+
+
+def seconds_asked(headers: Mapping[str, str]) -> float | None:
+    """Of Retry-After. Null without it, and where it is a date, which needs clocks that agree."""
+    given = headers.get("Retry-After", "")
+    return float(given) if given.isdecimal() else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 from plumbline_kit import connections
-from plumbline_kit.retrying import retried
+from plumbline_kit.retrying import retried, seconds_asked
 
 from .settings import Settings
 
@@ -18,7 +18,7 @@ _CHECK = aiohttp.ClientTimeout(total=5)
 class Refused(Exception):
     """The server's answer is an error: its status, and what it says."""
 
-    def __init__(self, status: int, said: str, retry_after: str | None = None) -> None:
+    def __init__(self, status: int, said: str, retry_after: float | None = None) -> None:
         super().__init__(f"HTTP {status}: {said}")
         self.status, self.retry_after = status, retry_after
 
@@ -72,7 +72,7 @@ class Server:
             content = await response.read()
             if not response.ok:
                 said = content.decode(errors="replace")[:400]
-                raise Refused(response.status, said, response.headers.get("Retry-After"))
+                raise Refused(response.status, said, seconds_asked(response.headers))
         return json.loads(content)
 
 
@@ -80,4 +80,4 @@ def _wait(error: Exception) -> bool | float:
     if isinstance(error, ValueError) or not may_pass(error):
         return False
     asked = error.retry_after if isinstance(error, Refused) else None
-    return min(float(asked), _LONGEST_ASKED_S) if asked is not None and asked.isdecimal() else True
+    return True if asked is None else min(asked, _LONGEST_ASKED_S)
