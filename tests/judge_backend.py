@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse, Response
 MODES = (
     *("ok", "busy_once", "broken", "slow", "garbled", "closed", "truncated", "refusing", "no_schema", "denied"),
     "offended",
-    *("mended", "stubborn", "plain"),
+    *("mended", "stubborn", "plain", "held"),
 )
 PAIR = re.compile(r"response 1\]\n(.*?)\n\[\w+ response 2\]\n(.*?)\n\[", re.DOTALL)
 
@@ -50,6 +50,7 @@ def preference(first: str, second: str) -> str:
 def create_backend(recorded: Recorded, mode: str) -> FastAPI:
     app = FastAPI()
     seen: Counter[str] = Counter()
+    asked_for: Counter[str] = Counter()  # prompts, in every mode together
 
     @app.put("/mode/{chosen}")
     async def behave(chosen: str) -> None:
@@ -65,6 +66,10 @@ def create_backend(recorded: Recorded, mode: str) -> FastAPI:
     @app.get("/calls")
     async def calls() -> dict[str, int]:
         return {name: seen[name] for name in ("all", "with_schema", "with_logprobs", "repairs")}
+
+    @app.get("/prompts")
+    async def prompts() -> dict[str, int]:
+        return asked_for
 
     @app.post("/v1/completions")
     async def complete_text(request: Request) -> Any:
@@ -84,6 +89,9 @@ def create_backend(recorded: Recorded, mode: str) -> FastAPI:
         options = {"with_schema": "response_format", "with_logprobs": "logprobs"}
         seen.update(["all", prompt, *(name for name, option in options.items() if option in body)])
         seen["repairs"] += repaired
+        asked_for[prompt] += 1
+        while mode == "held" and "Wait" in prompt:  # until another mode is chosen
+            await asyncio.sleep(0.05)
         match mode:
             case "busy_once" if seen[prompt] == 1:
                 return JSONResponse({"error": {"message": "busy"}}, 429, {"Retry-After": "1"})
