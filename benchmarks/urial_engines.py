@@ -35,12 +35,18 @@ class Task:
         self.first = self.first or time.perf_counter() - self.started
 
 
-def transformers_model(task: Task, dtype: str = "float32") -> Any:
+def device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def transformers_model(task: Task, dtype: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(THREADS)
-    return AutoModelForCausalLM.from_pretrained(task.folder, dtype=getattr(torch, dtype)).eval()
+    return AutoModelForCausalLM.from_pretrained(task.folder, dtype=getattr(torch, dtype)).eval().to(device())
 
 
 def generated(model: Any, task: Task, prompts: Tokens, cache: Any = None) -> Tokens:
@@ -48,23 +54,25 @@ def generated(model: Any, task: Task, prompts: Tokens, cache: Any = None) -> Tok
     import torch
 
     width, before = max(map(len, prompts)), task.prefix if cache else []
-    ids = torch.tensor([before + [0] * (width - len(prompt)) + prompt for prompt in prompts])
+    ids = torch.tensor([before + [0] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device)
     seen = [[1] * len(before) + [0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
     options = {"max_new_tokens": task.new, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
-    written = model.generate(input_ids=ids, attention_mask=torch.tensor(seen), past_key_values=cache, **options)
+    written = model.generate(
+        input_ids=ids, attention_mask=torch.tensor(seen, device=model.device), past_key_values=cache, **options
+    )
     found: Tokens = written[:, ids.shape[1] :].tolist()
     task.done()
     return found
 
 
-def one_by_one(task: Task) -> Tokens:
-    model = transformers_model(task)
+def one_by_one(task: Task, dtype: str = "float32") -> Tokens:
+    model = transformers_model(task, dtype)
     task.start()
     return [generated(model, task, [prompt])[0] for prompt in task.whole]
 
 
-def padded(task: Task, size: str) -> Tokens:
-    model = transformers_model(task)
+def padded(task: Task, size: str, dtype: str = "float32") -> Tokens:
+    model = transformers_model(task, dtype)
     task.start()
     order = sorted(range(len(task.whole)), key=lambda place: len(task.whole[place]))
     found: dict[int, list[int]] = {}
@@ -74,18 +82,18 @@ def padded(task: Task, size: str) -> Tokens:
     return [found[place] for place in range(len(order))]
 
 
-def cached(task: Task, size: str) -> Tokens:
+def cached(task: Task, size: str, dtype: str = "float32") -> Tokens:
     """Left-padded behind a copy of the prefix's keys and values for each row, as transformers' documentation shows."""
     import copy
 
     import torch
     from transformers import DynamicCache
 
-    model = transformers_model(task)
+    model = transformers_model(task, dtype)
     task.start()
     prefix = DynamicCache(config=model.config)
     with torch.inference_mode():
-        model(torch.tensor([task.prefix]), past_key_values=prefix, logits_to_keep=1)
+        model(torch.tensor([task.prefix], device=model.device), past_key_values=prefix, logits_to_keep=1)
     order = sorted(range(len(task.queries)), key=lambda place: len(task.queries[place]))
     found: dict[int, list[int]] = {}
     for start in range(0, len(order), int(size)):
@@ -96,13 +104,17 @@ def cached(task: Task, size: str) -> Tokens:
     return [found[place] for place in range(len(order))]
 
 
-def continuous(task: Task) -> Tokens:
+def continuous(task: Task, dtype: str = "float32") -> Tokens:
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
-    model = transformers_model(task)
+    model = transformers_model(task, dtype)
     pages = len(task.whole) * (len(task.prefix) + 80 + task.new) // 32 + 64
     batching = ContinuousBatchingConfig(
-        page_size=32, num_blocks=pages, max_batch_tokens=2048, use_cuda_graph=False, use_async_batching=False
+        page_size=32,
+        num_blocks=pages,
+        max_batch_tokens=2048,
+        use_cuda_graph=device() == "cuda",
+        use_async_batching=False,
     )
     decoding = GenerationConfig(max_new_tokens=task.new, do_sample=False, eos_token_id=-1, pad_token_id=0)
     task.start()
@@ -220,11 +232,12 @@ def bound(task: Task) -> Iterator[tuple[str, float]]:
     import torch
 
     torch.set_num_threads(THREADS)
-    a, b, c = (torch.rand(2**25) for _ in range(3))
+    torch.set_default_device(device())
+    a, b, c = (torch.rand(2**25 if device() == "cpu" else 2**30) for _ in range(3))
     yield "triad GB/s", 3 * a.nbytes / best(lambda: torch.add(a, b, alpha=2, out=c)) / 1e9
     config = json.loads((task.folder / "config.json").read_text())
     inner, outer = config["hidden_size"], config["intermediate_size"]
-    count = max(1, 2**25 // (inner * outer))
+    count = max(1, 2 ** (25 if device() == "cpu" else 29) // (inner * outer))
     for dtype in (torch.float32, torch.bfloat16):
         weights = [torch.rand(outer, inner).to(dtype) for _ in range(count)]
         for rows in (64, 1024):
@@ -235,12 +248,25 @@ def bound(task: Task) -> Iterator[tuple[str, float]]:
 
 
 def best(work: Callable[[], object]) -> float:
+    import torch
+
     seconds = []
     for _ in range(8):
         start = time.perf_counter()
         work()
+        if device() == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
+
+
+def peak() -> float:
+    """Of the GPU's memory where there is one, in MB."""
+    if "torch" in sys.modules and device() == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 ENGINES: dict[str, Callable[..., Tokens]] = {
@@ -263,8 +289,7 @@ def main() -> None:
         return
     tokens = ENGINES[engine](task, *options)
     seconds, cpu = time.perf_counter() - task.started, time.process_time() - task.cpu_started
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    answer = {"seconds": seconds, "cpu": cpu, "first": task.first or seconds, "tokens": tokens, "mb": memory}
+    answer = {"seconds": seconds, "cpu": cpu, "first": task.first or seconds, "tokens": tokens, "mb": peak()}
     print(json.dumps(answer))
 
 

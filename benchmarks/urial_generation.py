@@ -3,10 +3,10 @@
     python benchmarks/urial_generation.py [--model m30] [--engines ours one-by-one ...] [--store var/urial]
     python benchmarks/urial_generation.py --model m30 --table      # of what is stored
 
-Models are Llamas with random weights (m30, m135) and tinyworld-base, which is trained. Each engine runs in a process
-of its own, with `--threads` threads; slow ones run on the first prompts only, and time is scaled. What differs from one
-by one is shown with the gap between the two likeliest logits where it begins. `--llama PYTHON` names a Python that has
-llama-cpp-python, gguf and safetensors.
+Models are Llamas with random weights (m30, m135; b1.2 for a GPU, which is used where there is one) and tinyworld-base,
+which is trained. Each engine runs in a process of its own, with `--threads` threads; slow ones run on the first prompts
+only, and time is scaled. What differs from one by one is shown with the gap between the two likeliest logits where it
+begins. `--llama PYTHON` names a Python that has llama-cpp-python, gguf and safetensors.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ROOT = Path(__file__).resolve().parents[1]
 TINYWORLD = ROOT / "var" / "tinyworld"
 SHAPES: dict[str, dict[str, int]] = {
@@ -28,7 +29,10 @@ SHAPES: dict[str, dict[str, int]] = {
     | {"num_key_value_heads": 2, "vocab_size": 32000},
     "m135": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9}
     | {"num_key_value_heads": 3, "vocab_size": 49152},
+    "b1.2": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32}
+    | {"num_key_value_heads": 8, "vocab_size": 128256},
 }
+LARGE = ("b1.2",)  # kept in bfloat16
 PROMPTS, PREFIX, NEW = 64, 1000, 128
 # Engine and options -> prompts that it runs, per model; 0 is all.
 RUNS: dict[str, dict[str, int]] = {
@@ -50,6 +54,18 @@ RUNS: dict[str, dict[str, int]] = {
     "ctranslate2 2 1 32 float32": {"m135": 64},
     "llama.cpp": {"m135": 8},
 }
+# On a GPU, in place of those.
+GPU_RUNS: dict[str, dict[str, int]] = {
+    "one-by-one bfloat16": {"b1.2": 4},
+    "ours bfloat16 64": {},
+    "ours bfloat16 16": {},
+    "padded 16 bfloat16": {},
+    "padded 64 bfloat16": {},
+    "cached 64 bfloat16": {},
+    "continuous bfloat16": {},
+}
+if DEVICE == "cuda":
+    RUNS = GPU_RUNS
 
 
 def make(folder: Path, name: str) -> None:
@@ -63,9 +79,9 @@ def make(folder: Path, name: str) -> None:
     else:
         torch.manual_seed(0)
         fixed = {"max_position_embeddings": 2048, "tie_word_embeddings": True, "initializer_range": 0.05}
-        model = LlamaForCausalLM(
-            LlamaConfig(**SHAPES[name], **fixed, pad_token_id=0, bos_token_id=1, eos_token_id=None)
-        )
+        config = LlamaConfig(**SHAPES[name], **fixed, pad_token_id=0, bos_token_id=1, eos_token_id=None)
+        with torch.device(DEVICE):
+            model = LlamaForCausalLM(config).to(torch.bfloat16 if name in LARGE else torch.float32)
     model.save_pretrained(folder)
     (folder / "task.json").write_text(json.dumps(task(tokenizer)))
 
@@ -99,20 +115,21 @@ def run(folder: Path, words: list[str], sample: int, python: str, threads: int) 
 def gaps(folder: Path, expected: list[list[int]], found: list[list[int]]) -> list[float]:
     """Where a text leaves the expected one: by how much the likeliest logit was above the second; of eight texts."""
     given = json.loads((folder / "task.json").read_text())
-    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").to(DEVICE)
     differences = []
     pairs = zip(given["queries"], expected, found, strict=False)
     for query, one, other in islice((pair for pair in pairs if pair[1] != pair[2]), 8):
         place = next(place for place, (left, right) in enumerate(zip(one, other, strict=True)) if left != right)
         with torch.inference_mode():
-            logits = model(torch.tensor([given["prefix"] + query + one[:place]]), logits_to_keep=1).logits[0, -1]
+            ids = torch.tensor([given["prefix"] + query + one[:place]], device=DEVICE)
+            logits = model(ids, logits_to_keep=1).logits[0, -1]
         best = logits.topk(2).values
         differences.append(float(best[0] - best[1]))
     return differences
 
 
 def table(folder: Path, stored: dict[str, Any]) -> None:
-    reference = stored.get("one-by-one")
+    reference = next((one for name, one in stored.items() if name.startswith("one-by-one")), None)
     print(f"\n{folder.name}: {PROMPTS} prompts behind {PREFIX} tokens, {NEW} new tokens each")
     print(
         "| engine | prompts run | tokens/s | x one by one | per CPU s | x | cores used | first result, s | peak MB"
@@ -146,7 +163,8 @@ def bounds(folder: Path, machine: dict[str, float]) -> None:
     print("machine: " + ", ".join(f"{name} {value:,.0f}" for name, value in machine.items()))
     config = LlamaConfig(**json.loads((folder / "config.json").read_text()))
     queries = [len(query) for query in json.loads((folder / "task.json").read_text())["queries"]]
-    model = LlamaForCausalLM._from_config(config)
+    with torch.device("meta"):
+        model = LlamaForCausalLM._from_config(config)
     head = config.vocab_size * config.hidden_size  # the same weights as the embeddings
     weights = sum(parameter.numel() for parameter in model.parameters())
     seen = 4 * config.num_attention_heads * config.head_dim * config.num_hidden_layers  # operations per token seen

@@ -56,12 +56,25 @@ def _attention(
 def attend(
     query: Tensor, key: Tensor, value: Tensor, scale: float, *, mask: Tensor | None = None, causal: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Outputs, and the logarithm of each softmax's denominator (batch, heads, queries). `mask` is added."""
+    """Outputs, and the logarithm of each softmax's denominator (batch, heads, queries). `mask` is added.
+
+    By torch's own kernels, called below its one function for all of them as that does not give the logarithm.
+    """
+    kernels = torch.ops.aten
     if query.device.type == "cpu":
-        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        flash = kernels._scaled_dot_product_flash_attention_for_cpu
         output, logarithm = flash(query, key, value, 0.0, causal, attn_mask=mask, scale=scale)
         return output, logarithm
-    return attend_plainly(query, key, value, scale, mask=mask, causal=causal)
+    if query.device.type != "cuda" or query.shape[-1] % 8:
+        return attend_plainly(query, key, value, scale, mask=mask, causal=causal)
+    if mask is None and query.dtype != torch.float32:
+        flash = kernels._scaled_dot_product_flash_attention
+        output, logarithm = flash(query, key, value, 0.0, causal, False, scale=scale)[:2]
+        return output, logarithm
+    bias = None if mask is None else mask.expand(*query.shape[:3], key.shape[2])
+    efficient = kernels._scaled_dot_product_efficient_attention
+    output, logarithm = efficient(query, key, value, bias, True, 0.0, causal, scale=scale)[:2]
+    return output, logarithm[:, :, : query.shape[2]]  # it is padded
 
 
 def attend_plainly(
@@ -86,17 +99,19 @@ def joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tenso
 def to_prefixes(query: Tensor, groups: Sequence[Group], layer: int, scale: float) -> tuple[Tensor, Tensor]:
     """Attention of queries (tokens, key heads, queries per head, width) to the prefix of each."""
     if len(groups) == 1 and groups[0].tokens is None:
-        return _to_one(query, groups[0], layer, scale)
+        return to_all(query, groups[0].keys[layer], groups[0].values[layer], scale)
     output = torch.zeros(*query.shape[:-1], groups[0].values[layer].shape[-1], dtype=query.dtype, device=query.device)
     logarithm = torch.full(query.shape[:-1], float("-inf"), dtype=torch.float32, device=query.device)
     for group in groups:
-        output[group.tokens], logarithm[group.tokens] = _to_one(query[group.tokens], group, layer, scale)
+        found = to_all(query[group.tokens], group.keys[layer], group.values[layer], scale)
+        output[group.tokens], logarithm[group.tokens] = found
     return output, logarithm
 
 
-def _to_one(query: Tensor, group: Group, layer: int, scale: float) -> tuple[Tensor, Tensor]:
+def to_all(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Attention of queries (tokens, key heads, queries per head, width) to the same keys and values."""
     tokens, heads, shared, width = query.shape
     together = query.transpose(0, 1).reshape(1, heads, tokens * shared, width)
-    output, logarithm = attend(together, group.keys[layer], group.values[layer], scale)
+    output, logarithm = attend(together, key, value, scale)
     output = output.reshape(heads, tokens, shared, -1).transpose(0, 1)
     return output, logarithm.reshape(heads, tokens, shared).transpose(0, 1)

@@ -11,10 +11,11 @@ from transformers import PreTrainedModel
 from .attention import NAME, Step, register
 from .packing import Packing
 from .passes import EMPTY, Decode, IntoPrefix, IntoTails, Prefix, Shape, Span, Tails, positions
+from .replays import SETTLED, Replays, can_record
+from .trial import Trial
 
 log = logging.getLogger(__name__)
 
-_TRIAL = 24  # tokens
 _AT_A_TIME = 1024  # tokens of a prefix in one pass
 
 
@@ -23,28 +24,36 @@ class SharedForward:
 
     def __init__(self, model: PreTrainedModel, shape: Shape) -> None:
         self._model, self.shape, self.device = model, shape, model.device
+        self._replays: Replays | None = None
 
     @classmethod
     def of(cls, model: PreTrainedModel, rows: int = 64) -> "SharedForward | None":
         """None where keys depend on more than the tokens before them, or a trial differs from the plain model.
 
-        Weights are packed for steps of so many rows where that works.
+        Weights are packed for steps of so many rows, and steps recorded, where that works.
         """
         if (cause := _unfit(model)) is None:
-            plain, before = _plain_logits(model), model.config._attn_implementation
+            before = model.config._attn_implementation
             register()
             try:
+                trial = Trial(model)
                 model.set_attn_implementation(NAME)
                 forward = cls(model, _shape(model))
-                cause = forward._fault(plain)
+                cause = trial.fault(forward)
             except Exception as error:  # an architecture can fail in any way
                 cause = f"{type(error).__name__}: {error}"
             if cause is None:
-                forward._pack(plain, rows)
+                forward._pack(trial, rows)
+                forward._record(trial)
                 return forward
             model.set_attn_implementation(before)
         log.info("%s takes the plain path: %s", type(model).__name__, cause)
         return None
+
+    @property
+    def settles(self) -> int:
+        """After so many equal steps, the next one is as all that follow."""
+        return 0 if self._replays is None else SETTLED + 1
 
     def prefix(self, tokens: Sequence[int], behind: Prefix = EMPTY) -> Prefix:
         """`behind` and these tokens."""
@@ -75,48 +84,41 @@ class SharedForward:
         self, tails: Tails, prefixes: Sequence[Prefix], written: Sequence[int], tokens: Sequence[int]
     ) -> Tensor:
         """One token more for each of the first rows, after so many of its tail; the next logits (rows, vocabulary)."""
+        if self._replays is not None and (replay := self._replays.of(tails, prefixes)) is not None:
+            return replay.logits(prefixes, written, tokens)
         places = [[len(prefix) + count] for prefix, count in zip(prefixes, written, strict=True)]
         step = Decode(tails, prefixes, written, self.device)
-        ids = [[token] for token in tokens]
-        return self._logits(ids, torch.tensor(places, device=self.device), step, 1)[:, 0]
+        return self._logits([[token] for token in tokens], torch.tensor(places, device=self.device), step, 1)[:, 0]
+
+    def _logits(self, ids: list[list[int]], places: Tensor, step: Step, keep: Tensor | int) -> Tensor:
+        return self.logits(torch.tensor(ids, device=self.device), places, step, keep)
 
     @torch.inference_mode()
-    def _logits(self, ids: list[list[int]], places: Tensor, step: Step, keep: Any) -> Tensor:
-        output: Any = self._model(
-            input_ids=torch.tensor(ids, device=self.device),
-            position_ids=places,
-            use_cache=False,
-            logits_to_keep=keep,
-            step=step,
-        )
+    def logits(self, ids: Tensor, places: Tensor, step: Step, keep: Tensor | int) -> Tensor:
+        """(rows, kept tokens, vocabulary) of tokens (rows, tokens) at these places."""
+        output: Any = self._model(input_ids=ids, position_ids=places, use_cache=False, logits_to_keep=keep, step=step)
         logits: Tensor = output.logits
         return logits
 
-    def _pack(self, plain: Tensor, rows: int) -> None:
+    def _pack(self, trial: Trial, rows: int) -> None:
         packing = Packing(self._model, rows)
-        try:
-            cause = self._fault(plain)
-        except RuntimeError as error:
-            cause = str(error)
-        if cause is not None:
+        if (cause := self._cause(trial)) is not None:
             log.warning("%s is not packed: %s", type(self._model).__name__, cause)
             packing.undo()
 
-    @torch.inference_mode()
-    def _fault(self, plain: Tensor) -> str | None:
-        """What differs from the logits of the model as it was, on its way through every kind of pass."""
-        ids = _trial(self._model)
-        tails = Tails(self.shape, self.device)
-        tails.reserve(2, len(ids))
-        start = self.prefix(ids[: _TRIAL // 2])
-        entered = self.enter(tails, 0, [(start, ids[_TRIAL // 2 : -1]), (EMPTY, ids[:3])])
-        advanced = self.advance(tails, [start, EMPTY], [_TRIAL // 2 - 1, 3], [ids[-1], ids[3]])
-        found = torch.stack([entered[0], entered[1], advanced[0], advanced[1]]).float()
-        expected = plain[[_TRIAL - 2, 2, _TRIAL - 1, 3]]
-        # Rounding of the model's own type; a wrong mask or position is off by far more.
-        near = 2e-3 if self.shape.dtype == torch.float32 else 0.1
-        worst = float((found - expected).abs().max() / expected.std().clamp_min(1e-6))
-        return None if worst < near else f"its logits differ by {worst:.2g} of their spread"
+    def _record(self, trial: Trial) -> None:
+        if not can_record(self.device):
+            return
+        self._replays = Replays(self)
+        if (cause := self._cause(trial)) is not None:
+            log.warning("Steps of %s are not recorded: %s", type(self._model).__name__, cause)
+            self._replays = None
+
+    def _cause(self, trial: Trial) -> str | None:
+        try:
+            return trial.fault(self)
+        except RuntimeError as error:
+            return str(error)
 
 
 def _unfit(model: PreTrainedModel) -> str | None:
@@ -131,20 +133,6 @@ def _unfit(model: PreTrainedModel) -> str | None:
     if rope.get("rope_type") in {"dynamic", "longrope"}:
         return f"{rope['rope_type']} positions depend on the length of the whole text"
     return None
-
-
-def _trial(model: PreTrainedModel) -> list[int]:
-    embeddings: Any = model.get_input_embeddings()
-    vocabulary = int(embeddings.weight.shape[0])
-    return [(7 + 31 * place * place) % vocabulary for place in range(_TRIAL)]
-
-
-@torch.inference_mode()
-def _plain_logits(model: PreTrainedModel) -> Tensor:
-    ids = torch.tensor([_trial(model)], device=model.device)
-    output: Any = model(input_ids=ids, use_cache=False)
-    logits: Tensor = output.logits[0].float()
-    return logits
 
 
 class _Look:
@@ -163,7 +151,7 @@ class _Look:
 @torch.inference_mode()
 def _shape(model: PreTrainedModel) -> Shape:
     look = _Look()
-    ids = torch.tensor([_trial(model)[:2]], device=model.device)
+    ids = torch.tensor([[0, 1]], device=model.device)
     model(input_ids=ids, position_ids=positions([(0, 2)], model.device), use_cache=False, step=look)
     if sorted(look.layers) != list(range(model.config.get_text_config().num_hidden_layers)):
         raise NotImplementedError(f"only layers {sorted(look.layers)} attend")

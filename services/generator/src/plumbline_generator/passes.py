@@ -1,13 +1,17 @@
 """The forward passes of a running batch: one token for each row, or all tokens of prompts that come in."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 from .attention import Group, attend, joined, to_prefixes
+
+if TYPE_CHECKING:
+    from .replays import Replay
 
 
 class Shape(NamedTuple):
@@ -56,11 +60,13 @@ class Tails:
         self.rows = self.places = 0
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
+        self.replays: OrderedDict[tuple[int, frozenset[int]], Replay] = OrderedDict()  # by rows and prefixes
 
     def reserve(self, rows: int, places: int) -> None:
         """Room for so many rows of so many places each; more than that, so that it is seldom asked for."""
         if rows <= self.rows and places <= self.places:
             return
+        self.replays.clear()
         if places > self.places:
             places = max(-(-places // 64) * 64, self.places + self.places // 2)
         rows, places = max(rows, self.rows), max(places, self.places)
