@@ -46,7 +46,9 @@ def transformers_model(task: Task, dtype: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(THREADS)
-    return AutoModelForCausalLM.from_pretrained(task.folder, dtype=getattr(torch, dtype)).eval().to(device())
+    model = AutoModelForCausalLM.from_pretrained(task.folder, dtype=getattr(torch, dtype)).eval().to(device())
+    model.generate(torch.tensor([task.prefix[:16]], device=model.device), max_new_tokens=2, pad_token_id=0)
+    return model
 
 
 def generated(model: Any, task: Task, prompts: Tokens, cache: Any = None) -> Tokens:

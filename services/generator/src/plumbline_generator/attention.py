@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import AttentionInterface
 
 NAME = "plumbline_shared_prefix"
@@ -71,7 +72,9 @@ def attend(
         flash = kernels._scaled_dot_product_flash_attention
         output, logarithm = flash(query, key, value, 0.0, causal, False, scale=scale)[:2]
         return output, logarithm
-    bias = None if mask is None else mask.expand(*query.shape[:3], key.shape[2])
+    bias = None
+    if mask is not None:  # whose rows must begin at multiples of 8 numbers
+        bias = pad(mask, (0, -mask.shape[-1] % 8))[..., : mask.shape[-1]].expand(*query.shape[:3], -1)
     efficient = kernels._scaled_dot_product_efficient_attention
     output, logarithm = efficient(query, key, value, bias, True, 0.0, causal, scale=scale)[:2]
     return output, logarithm[:, :, : query.shape[2]]  # it is padded
