@@ -87,7 +87,10 @@ def test_a_download_is_kept_by_branch_tag_and_commit_and_found_again_offline(tmp
     assert "no model 'org/none' that this token may read (HF_TOKEN)" in found[4]
 
     away = {"HF_ENDPOINT": hub_server.address}  # nobody listens there any more
-    for more, cause in ((away, "download failed: ConnectError: "), ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set")):
+    for more, kind, cause in (
+        (away, "hub-unavailable", "download failed: ConnectError: "),
+        ({"HF_HUB_OFFLINE": "1"}, "unknown-model", "HF_HUB_OFFLINE is set"),
+    ):
         found, _ = located(tmp_path, "org/m", "org/m@v2", f"org/m@{second}", "org/m@v3", **more)
         assert found[:3] == [places["org/m"], places["org/m@v2"], places["org/m@v2"]]
-        assert found[3].startswith("unknown-model: ") and cause in found[3] and "Put its folder at" in found[3]
+        assert found[3].startswith(f"{kind}: ") and cause in found[3] and "Put its folder at" in found[3]

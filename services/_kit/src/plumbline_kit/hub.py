@@ -34,7 +34,7 @@ def local(reference: str, mirror: Path) -> Path | None:
 def locate(reference: str, mirror: Path, kind: Literal["model", "dataset"], *, download: bool) -> Path:
     """The folder of `org/name[@revision]`; else the problem `unknown-model` or `unknown-dataset`.
 
-    The problem `unreadable-files` is one that may pass: somebody has to change the mode of files.
+    Two problems may pass: `unreadable-files`, when somebody changes the mode of files, and `hub-unavailable`.
     """
     if (found := local(reference, mirror)) is not None:
         _require_readable(found)
@@ -61,10 +61,21 @@ def _download(reference: str, id: str, revision: str | None, mirror: Path, kind:
         detail = f"The hub has {kind} {id!r}, but no revision {revision!r} of it. {named}"
         raise ProblemError(422, f"unknown-{kind}", detail) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        away = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the download failed: {_first(error)}"
         places = f"{kind} {reference!r} is neither in {mirror} nor, whole, in the cache {constants.HF_HUB_CACHE}"
-        detail = f"{places}, and {away}. Put its folder at {mirror / reference}."
-        raise ProblemError(422, f"unknown-{kind}", detail) from error
+        place = f"Put its folder at {mirror / reference}"
+        if constants.HF_HUB_OFFLINE:
+            raise ProblemError(422, f"unknown-{kind}", f"{places}, and HF_HUB_OFFLINE is set. {place}.") from error
+        detail = f"{places}, and the download failed: {_first(error)}."
+        if _is_final(error):
+            raise ProblemError(422, f"unknown-{kind}", f"{detail} {place}.") from error
+        advice = f"{place}, or set HF_HUB_OFFLINE=1 if the hub is never to be asked."
+        raise ProblemError(503, "hub-unavailable", f"{detail} {advice}", retry_after=30) from error
+
+
+def _is_final(error: BaseException) -> bool:
+    """Whether the hub has answered, and would answer the same again."""
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
+    return 400 <= status < 500 and status not in (408, 429)
 
 
 def _first(error: BaseException) -> str:

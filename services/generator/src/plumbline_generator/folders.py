@@ -67,8 +67,8 @@ class ModelFolders:
         return cls(config.models_dir, open_store(config), download=config.hub)
 
     def find(self, reference: str) -> ModelFolder:
-        """Where a model lies, downloaded if need be; else the problem `unknown-model`, also for an adapter's base, or
-        `unusable-model` for an adapter that names none."""
+        """Where a model lies, downloaded if need be; else the problem `unknown-model` or `hub-unavailable`, also for
+        an adapter's base, or `unusable-model` for an adapter that names none."""
         path = self._find(reference)
         if not adapters.is_adapter(path):
             return ModelFolder(path)

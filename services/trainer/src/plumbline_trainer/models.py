@@ -9,7 +9,7 @@ from .settings import Plan
 
 
 def find(reference: str, plan: Plan, store: ArtifactStore) -> Path:
-    """The folder of a model; else the problem `unknown-artifact` or `unknown-model`."""
+    """The folder of a model; else the problem `unknown-artifact`, `unknown-model` or `hub-unavailable`."""
     if reference.startswith(SCHEME):
         return store.find(reference)
     return hub.locate(reference, plan.models_dir, "model", download=plan.hub)
