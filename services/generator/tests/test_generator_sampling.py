@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from plumbline_contracts.generator import GenerationRequest
 from plumbline_generator.local import LocalGenerator
-from plumbline_generator.sampling import SeededDraw
+from plumbline_generator.sampling import SeededDraw, TopP
 from plumbline_generator.settings import Settings
 from scipy.stats import chisquare
+from transformers import TopPLogitsWarper
 
 Ask = Callable[..., GenerationRequest]
 IDS = [str(number) for number in range(4000)]
@@ -44,6 +46,15 @@ def test_a_token_that_is_filtered_out_is_never_drawn() -> None:
     scores = torch.tensor([[0.0, float("-inf"), 0.0]]).expand(500, -1)
     drawn = SeededDraw(0, IDS[:500])(torch.zeros(500, 1), scores).argmax(dim=-1).tolist()
     assert set(drawn) == {0, 2}
+
+
+@pytest.mark.parametrize("top_p", [1e-6, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("spread", [0.1, 1.0, 4.0])  # the flattest needs more tokens than are looked at first
+def test_the_nucleus_is_that_of_transformers(top_p: float, spread: float) -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(6, 5000) * spread
+    ids = torch.zeros(6, 1, dtype=torch.long)
+    assert torch.equal(TopP(top_p)(ids, scores), TopPLogitsWarper(top_p)(ids, scores))
 
 
 def test_the_decoding_of_the_request_is_applied(tiny_model: Path, ask: Ask) -> None:

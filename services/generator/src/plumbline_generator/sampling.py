@@ -1,4 +1,4 @@
-"""How the next token is chosen: transformers' own filters, then a draw that does not depend on the batch."""
+"""How the next token is chosen: transformers' filters, then a draw that does not depend on the batch."""
 
 import torch
 from plumbline_contracts.generator import Decoding
@@ -13,11 +13,27 @@ from transformers import (
 
 from .streams import GREEDY_BELOW, stream_number
 
+_LIKELY = 1024  # tokens
+
+
+class TopP(TopPLogitsWarper):
+    """transformers' filter, which sorts all the vocabulary, without that where the likeliest tokens hold enough."""
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        values, ids = scores.topk(min(_LIKELY, scores.shape[-1]))
+        probabilities = (values - scores.logsumexp(-1, keepdim=True)).exp()
+        held = probabilities.cumsum(-1)
+        if bool((held[:, -1] < self.top_p).any()):
+            return super().__call__(input_ids, scores)  # type: ignore[no-any-return]
+        kept = values.masked_fill(held - probabilities >= self.top_p, float("-inf"))
+        return torch.full_like(scores, float("-inf")).scatter(-1, ids, kept)  # type: ignore[return-value]
+
 
 class SeededDraw(LogitsProcessor):
-    """Draw by the Gumbel-max trick: the argmax of logits + Gumbel noise is a draw from their softmax.
+    """Leave one token of each row, drawn from the softmax of its logits: one random number finds its place among the
+    sums of probabilities.
 
-    Each row has its own stream of noise, made from the seed and the prompt's id; so a row's text does not depend on
+    Each row has its own stream of numbers, made from the seed and the prompt's id; so a row's text does not depend on
     its neighbours, and rounding differences between batches all but never change a draw.
     """
 
@@ -25,10 +41,11 @@ class SeededDraw(LogitsProcessor):
         self._streams = [torch.Generator().manual_seed(stream_number(seed, id)) for id in ids]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        noise = torch.empty(scores.shape, dtype=scores.dtype)
-        for row, stream in zip(noise, self._streams, strict=True):
-            row.exponential_(generator=stream)
-        return scores - noise.log().to(scores.device)  # type: ignore[return-value]
+        sums = scores.softmax(-1).cumsum(-1, dtype=torch.float64)
+        numbers = [torch.rand(1, dtype=torch.float64, generator=stream) for stream in self._streams]
+        places = torch.stack(numbers).to(sums.device) * sums[:, -1:]
+        drawn = torch.searchsorted(sums, places, right=True).clamp_max(scores.shape[-1] - 1)
+        return torch.full_like(scores, float("-inf")).scatter(-1, drawn, 0.0)  # type: ignore[return-value]
 
 
 def processors(decoding: Decoding, ids: list[str]) -> LogitsProcessorList:
@@ -42,7 +59,7 @@ def processors(decoding: Decoding, ids: list[str]) -> LogitsProcessorList:
     if decoding.top_k:
         chain.append(TopKLogitsWarper(decoding.top_k))
     if decoding.top_p < 1:
-        chain.append(TopPLogitsWarper(float(decoding.top_p)))
+        chain.append(TopP(float(decoding.top_p)))
     chain.append(SeededDraw(decoding.seed, ids))
     return chain
 
