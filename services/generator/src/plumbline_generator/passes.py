@@ -104,18 +104,22 @@ def groups_of(prefixes: Sequence[Prefix], device: torch.device) -> list[Group]:
     ]
 
 
-class Decode:
-    """One new token for each of the first rows: `written` tells how many places of its tail each has filled."""
+class OneToken:
+    """One new token for each of the first rows: `written` (rows) tells how many places of its tail each has filled, and
+    of `places` those beyond are masked where that is needed."""
 
-    def __init__(self, tails: Tails, prefixes: Sequence[Prefix], written: Sequence[int], device: torch.device) -> None:
-        self._tails, self._groups = tails, groups_of(prefixes, device)
-        self._written = torch.tensor(written, device=device)
-        self._rows = torch.arange(len(written), device=device)
-        self._places = max(written) + 1
-        unseen = torch.arange(self._places, device=device) > self._written[:, None]
+    def __init__(self, tails: Tails, written: Tensor, places: int, *, masked: bool) -> None:
+        self._tails, self._written, self._places = tails, written, places
+        self._rows = torch.arange(len(written), device=written.device)
         self._mask: Tensor | None = None
-        if min(written) + 1 < self._places:
-            self._mask = torch.zeros(unseen.shape, device=device).masked_fill(unseen, float("-inf"))[:, None, None]
+        if masked:
+            unseen = torch.arange(places, device=written.device) > written[:, None]
+            nothing = torch.zeros(unseen.shape, dtype=tails.keys[0].dtype, device=written.device)
+            self._mask = nothing.masked_fill(unseen, float("-inf"))[:, None, None]
+
+    def to_prefixes(self, query: Tensor, layer: int, scale: float) -> tuple[Tensor, Tensor] | None:
+        """Attention of queries (rows, key heads, queries per head, width) to the prefix of each, if any has one."""
+        raise NotImplementedError
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         keys, values = self._tails.keys[layer], self._tails.values[layer]
@@ -123,10 +127,23 @@ class Decode:
         keys[self._rows, :, self._written] = key[:, :, 0]
         values[self._rows, :, self._written] = value[:, :, 0]
         by_head = query.view(rows, heads, -1, query.shape[-1])
-        mask = None if self._mask is None else self._mask.to(query.dtype)
-        own = attend(by_head, keys[:rows, :, : self._places], values[:rows, :, : self._places], scale, mask=mask)
-        whole = joined(to_prefixes(by_head, self._groups, layer, scale), own) if self._groups else own[0]
+        seen_keys, seen_values = keys[:rows, :, : self._places], values[:rows, :, : self._places]
+        own = attend(by_head, seen_keys, seen_values, scale, mask=self._mask)
+        behind = self.to_prefixes(by_head, layer, scale)
+        whole = own[0] if behind is None else joined(behind, own)
         return whole.reshape(rows, query.shape[1], 1, -1)
+
+
+class Decode(OneToken):
+    """As many places as the longest tail has, and each prefix meets the rows behind it."""
+
+    def __init__(self, tails: Tails, prefixes: Sequence[Prefix], written: Sequence[int], device: torch.device) -> None:
+        places = max(written) + 1
+        super().__init__(tails, torch.tensor(written, device=device), places, masked=min(written) + 1 < places)
+        self._groups = groups_of(prefixes, device)
+
+    def to_prefixes(self, query: Tensor, layer: int, scale: float) -> tuple[Tensor, Tensor] | None:
+        return to_prefixes(query, self._groups, layer, scale) if self._groups else None
 
 
 class Span(NamedTuple):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .attention import attend, joined, to_all
-from .passes import Prefix, Tails
+from .attention import to_all
+from .passes import OneToken, Prefix, Tails
 
 if TYPE_CHECKING:
     from .forward import SharedForward
@@ -22,32 +22,23 @@ def can_record(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-class FixedDecode:
-    """As `Decode`, in shapes that do not change while the tails stay: rows from `written` and `behind`, their prefix's
-    number, see all places of the tails and all prefixes, and what is not theirs is masked."""
+class FixedDecode(OneToken):
+    """In shapes that do not change while the tails stay: all their places, and all rows meet every prefix. `behind`
+    (rows) is the number of a row's own; what is not that is left out."""
 
     def __init__(self, tails: Tails, prefixes: Sequence[Prefix], written: Tensor, behind: Tensor) -> None:
-        self._tails, self._prefixes, self._written = tails, prefixes, written
-        self._rows = torch.arange(len(written), device=written.device)
-        unseen = torch.arange(tails.places, device=written.device) > written[:, None]
-        self._mask = torch.zeros(unseen.shape, device=written.device).masked_fill(unseen, float("-inf"))[:, None, None]
-        self._mine = [(behind == number)[:, None, None] for number in range(len(prefixes))]
+        super().__init__(tails, written, tails.places, masked=True)
+        self._prefixes = [(prefix, (behind == number)[:, None, None]) for number, prefix in enumerate(prefixes)]
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        keys, values = self._tails.keys[layer], self._tails.values[layer]
-        rows, heads = query.shape[0], key.shape[1]
-        keys[self._rows, :, self._written] = key[:, :, 0]
-        values[self._rows, :, self._written] = value[:, :, 0]
-        by_head = query.view(rows, heads, -1, query.shape[-1])
-        own = attend(by_head, keys[:rows], values[:rows], scale, mask=self._mask.to(query.dtype))
-        if not self._prefixes:
-            return own[0].reshape(rows, query.shape[1], 1, -1)
-        output, logarithm = torch.zeros_like(own[0]), torch.full_like(own[1], float("-inf"))
-        for prefix, mine in zip(self._prefixes, self._mine, strict=True):
-            found = to_all(by_head, prefix.keys[layer], prefix.values[layer], scale)
+    def to_prefixes(self, query: Tensor, layer: int, scale: float) -> tuple[Tensor, Tensor] | None:
+        output: Tensor | None = None
+        for prefix, mine in self._prefixes:
+            found = to_all(query, prefix.keys[layer], prefix.values[layer], scale)
+            if output is None:
+                output, logarithm = torch.zeros_like(found[0]), torch.full_like(found[1], float("-inf"))
             output = torch.where(mine[..., None], found[0], output)
             logarithm = torch.where(mine, found[1], logarithm)
-        return joined((output, logarithm), own).reshape(rows, query.shape[1], 1, -1)
+        return None if output is None else (output, logarithm)
 
 
 class Replay:
