@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from .client import TRANSIENT
 from .errors import ProblemError
 
 # A repository often has its weights several times; only safetensors are read here.
@@ -75,7 +76,7 @@ def _download(reference: str, id: str, revision: str | None, mirror: Path, kind:
 def _is_final(error: BaseException) -> bool:
     """Whether the hub has answered, and would answer the same again."""
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
-    return 400 <= status < 500 and status not in (408, 429)
+    return 400 <= status < 500 and status not in TRANSIENT
 
 
 def _first(error: BaseException) -> str:
