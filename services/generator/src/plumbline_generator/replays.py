@@ -13,7 +13,7 @@ from .passes import OneToken, Prefix, Tails
 if TYPE_CHECKING:
     from .forward import SharedForward
 
-SETTLED = 3  # steps behind the same prefixes before one is recorded, which takes as long as two
+SETTLED = 3  # steps behind the same prefixes before one is recorded, for which it is run, too
 _MOST_PREFIXES = 8  # all rows meet each of them
 _MOST_RECORDS = 8
 
