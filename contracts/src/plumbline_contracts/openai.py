@@ -125,7 +125,7 @@ class CompletionChoice(Response):
     index: int
     text: str
     logprobs: CompletionLogprobs | None
-    finish_reason: FinishReason
+    finish_reason: FinishReason | None = Field(description="Null of a part in a stream, after which there are others.")
 
 
 class _Answer(Response):
@@ -137,7 +137,7 @@ class _Answer(Response):
 
 
 class Completion(_Answer):
-    """The whole answer; in a stream, one choice, and at its end `usage` where it was asked for."""
+    """The whole answer; in a stream, a part of one choice, and at its end `usage` where it was asked for."""
 
     object: Literal["text_completion"]
     choices: list[CompletionChoice]
@@ -176,11 +176,17 @@ class ChatCompletion(_Answer):
     choices: list[ChatChoice]
 
 
+class ChatDelta(Response):
+    role: Literal["assistant"] | None = Field(description="In a choice's first part only.")
+    content: str
+    refusal: None
+
+
 class ChunkChoice(Response):
     index: int
-    delta: AssistantMessage
+    delta: ChatDelta
     logprobs: ChatLogprobs | None
-    finish_reason: FinishReason
+    finish_reason: FinishReason | None = Field(description="Null before a choice's last part.")
 
 
 class ChatCompletionChunk(_Answer):
@@ -219,7 +225,8 @@ def refusal(problem: Problem) -> tuple[int, dict[str, Any]]:
 
 
 class OpenAI(Protocol):
-    """A stream's chunks come as choices are finished, each a whole text; what is wrong is told before the first."""
+    """A stream's chunks come as texts are written: no half characters, and nothing that a stop string takes back. With
+    `logprobs` or `echo` each is a whole choice. What is wrong is told before the first, as far as it is known then."""
 
     async def complete(self, request: CompletionRequest) -> Completion: ...
 

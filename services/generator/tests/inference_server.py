@@ -203,7 +203,7 @@ class Server:
         text = choice["message"][name] if chat else choice["text"]
         usage = answer.pop("usage")
         plain = {name: value for name, value in choice.items() if name not in ("message", "text", "logprobs")}
-        words = re.findall(r"\s*\S+", text) or [""]
+        words = re.findall(r"\s*\S+|\s+$", text) or [""]
         try:
             for number, word in enumerate(words, 1):
                 await asyncio.sleep(0.05 if self.mode == "slow" else 0.002 if "forever" in text else 0)

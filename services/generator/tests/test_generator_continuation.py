@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from plumbline_contracts.generator import GenerationRequest
-from plumbline_generator.continuation import Continuation, TextReader, written_text
+from plumbline_generator.continuation import Continuation
 from plumbline_generator.folders import ModelFolders
 from plumbline_generator.shelf import Shelf
 from plumbline_generator.stopping import cut
+from plumbline_generator.written import TextReader, written_text
 from plumbline_kit.folder_store import FolderStore
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast

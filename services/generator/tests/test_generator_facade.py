@@ -9,6 +9,8 @@ import openai
 import pytest
 from plumbline_contracts.generator import GenerationRequest
 
+from tests.stack import wait_for
+
 from .conftest import HUB_MODEL
 
 Serve = Callable[..., httpx.Client]
@@ -76,21 +78,40 @@ def test_tokens_and_echo_and_scores(client: openai.OpenAI) -> None:
     assert alone.usage is not None and alone.usage.completion_tokens == 0
 
 
-def test_choices_stream_and_usage_comes_last(client: openai.OpenAI) -> None:
-    stream = client.completions.create(
-        model="tiny",
-        prompt=["one", "two"],
-        max_tokens=8,
-        temperature=0,
-        stream=True,
-        stream_options={"include_usage": True},
-    )
-    *chunks, last = stream
-    whole = client.completions.create(model="tiny", prompt=["one", "two"], max_tokens=8, temperature=0)
-    assert {chunk.choices[0].index: chunk.choices[0].text for chunk in chunks} == {
-        one.index: one.text for one in whole.choices
-    }
-    assert last.choices == [] and last.usage is not None and last.usage.completion_tokens == 16
+def test_texts_stream_as_they_are_written_and_usage_comes_last(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "tiny", "prompt": ["one", "two"], "max_tokens": 24, "temperature": 0, "stop": "e"}
+    *chunks, last = client.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    whole = client.completions.create(**asked)
+    for choice in whole.choices:
+        parts = [one for chunk in chunks for one in chunk.choices if one.index == choice.index]
+        assert "".join(part.text for part in parts) == choice.text and len(parts) > 3
+        assert [part.finish_reason for part in parts] == [None] * (len(parts) - 1) + [choice.finish_reason]
+    assert last.choices == [] and last.usage == whole.usage
+
+
+def test_with_scores_or_an_echo_a_choice_streams_whole(client: openai.OpenAI) -> None:
+    for more in ({"logprobs": 1}, {"echo": True}):
+        asked: dict[str, Any] = {"model": "tiny", "prompt": "one", "max_tokens": 8, "temperature": 0} | more
+        (chunk,) = client.completions.create(**asked, stream=True)
+        assert chunk.choices == client.completions.create(**asked).choices
+
+
+def test_the_first_part_comes_before_the_end_and_who_leaves_then_ends_the_work(
+    tiny_model: Path, serve: Callable[..., httpx.Client]
+) -> None:
+    service = serve(MODELS_DIR=tiny_model.parent, THREADS=1, BATCH_SIZE=1)  # seconds of work
+    with openai.OpenAI(base_url=f"{service.base_url}/v1", api_key="none", max_retries=0) as client:
+        stream = client.completions.create(model="tiny", prompt="one", n=128, max_tokens=200, stream=True)
+        first = next(stream)
+        assert first.choices[0].text and first.choices[0].finish_reason is None
+        stream.close()
+    wait_for(lambda: metric(service, "unfinished_prompts") == 0, 30, "the work to be ended")
+    assert metric(service, "completion_tokens_total") < 128 * 200
+
+
+def metric(service: httpx.Client, name: str) -> float:
+    lines = service.get("/metrics").text.splitlines()
+    return float(next(line.split()[-1] for line in lines if line.startswith(f"plumbline_generator_{name} ")))
 
 
 def test_chat(canned: openai.OpenAI) -> None:
@@ -112,13 +133,18 @@ def test_a_chat_with_a_model_s_own_template_is_the_completion_of_what_the_templa
     with openai.OpenAI(base_url=f"{service.base_url}/v1", api_key="none", max_retries=0) as client:
         chat = client.chat.completions.create(messages=messages, logprobs=True, top_logprobs=2, **asked)
         text = client.completions.create(prompt=written, logprobs=2, **asked)
-        (streamed,) = client.chat.completions.create(messages=messages, stream=True, **asked)
+        (scored,) = client.chat.completions.create(messages=messages, stream=True, logprobs=True, **asked)
+        with client.chat.completions.stream(messages=messages, **asked) as events:
+            parts = [event.delta for event in events if event.type == "content.delta"]
+            streamed = events.current_completion_snapshot
         of_parts = client.chat.completions.create(
             messages=[{"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}, messages[1]], **asked
         )
     (one,), (other,) = chat.choices, text.choices
-    assert one.message.content == other.text == streamed.choices[0].delta.content == of_parts.choices[0].message.content
-    assert other.text and one.finish_reason == other.finish_reason == streamed.choices[0].finish_reason
+    assert one.message.content == other.text == of_parts.choices[0].message.content == scored.choices[0].delta.content
+    assert "".join(parts) == other.text and len(parts) > 3
+    assert streamed.choices[0].message.content == other.text and streamed.choices[0].message.role == "assistant"
+    assert one.finish_reason == other.finish_reason == streamed.choices[0].finish_reason
     assert chat.usage is not None and text.usage is not None
     assert chat.usage.completion_tokens == text.usage.completion_tokens
     assert chat.usage.prompt_tokens == text.usage.prompt_tokens == len(written), "its tokens are bytes"

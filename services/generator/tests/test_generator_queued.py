@@ -9,6 +9,7 @@ import pytest
 from plumbline_contracts.generator import Generation, GenerationRequest, GenerationResponse, Origin
 from plumbline_generator.canned import CannedGenerator
 from plumbline_generator.queued import Queued
+from plumbline_generator.telling import Tell
 from plumbline_kit.errors import ProblemError
 
 Ask = Callable[..., GenerationRequest]
@@ -21,9 +22,9 @@ class Held(CannedGenerator):
         super().__init__(None)
         self.let_go = asyncio.Event()
 
-    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | Origin]:
+    async def stream(self, request: GenerationRequest, tell: Tell | None = None) -> AsyncGenerator[Generation | Origin]:
         await self.let_go.wait()
-        async with aclosing(super().stream(request)) as results:
+        async with aclosing(super().stream(request, tell)) as results:
             async for result in results:
                 yield result
 

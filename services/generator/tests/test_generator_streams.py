@@ -59,10 +59,11 @@ def test_a_client_of_openai_has_what_came_before_a_problem(server: Process, one_
     behave(server, "one_only")
     with openai.OpenAI(base_url=f"{one_at_a_time.base_url}/v1", api_key="none", max_retries=0) as client:
         stream = client.completions.create(model=MODEL, prompt=["one", "two"], temperature=0, stream=True)
-        first = next(stream)
-        assert first.choices[0].index == 0 and first.choices[0].text
+        told = []
         with pytest.raises(openai.APIError, match="429: overloaded"):
-            next(stream)
+            for chunk in stream:
+                told.append(chunk.choices[0])
+    assert {one.index for one in told} == {0} and told[-1].finish_reason is not None
 
 
 def test_what_was_told_by_a_service_that_dies_stands(server: Process, serve: Run, ask: Ask) -> None:

@@ -15,6 +15,7 @@ from . import __version__
 from .failures import failed, refuse_what_it_cannot
 from .loops import LoopSearch, audited
 from .stopping import cut
+from .telling import Tell
 
 
 class CannedGenerator(contract.Generator):
@@ -33,7 +34,9 @@ class CannedGenerator(contract.Generator):
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         return cls({line["prompt"]: line["text"] for line in lines})
 
-    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | contract.Origin]:
+    async def stream(
+        self, request: GenerationRequest, tell: Tell | None = None
+    ) -> AsyncGenerator[Generation | contract.Origin]:
         # It answers at once, so before any deadline.
         refuse_what_it_cannot(request, "the canned generator", "deadline_seconds", "stop_loops")
         for prompt in request.prompts:

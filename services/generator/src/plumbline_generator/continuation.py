@@ -14,14 +14,15 @@ from plumbline_contracts.generator import (
     sha256_of,
 )
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from .encoding import rendered
 from .failures import failed
 from .logprobs import piece, token_logprobs
 from .loops import LoopSearch, audited
 from .stopping import cut
+from .telling import Tell, Telling
 from .weights import LoadedModel
+from .written import CertainReader, TextReader, written_text
 
 
 @dataclass
@@ -40,7 +41,14 @@ class Work:
 class Continuation:
     """`before` are the prompt's tokens, `tokens` those written: the end token, and those of a stop string, included."""
 
-    def __init__(self, loaded: LoadedModel, request: GenerationRequest, prompt: Prompt, before: list[int]) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        request: GenerationRequest,
+        prompt: Prompt,
+        before: list[int],
+        tell: Tell | None = None,
+    ) -> None:
         self.request, self.prompt, self.before = request, prompt, before
         self.tokens: list[int] = []
         self.cached: int | None = None
@@ -57,6 +65,7 @@ class Continuation:
         self._search = None if rule is None else LoopSearch(rule)
         self.audited = rule is not None and audited(digest, rule.audit_share)
         self._reader = TextReader(loaded.tokenizer, before)
+        self._tell = None if tell is None else self._telling(tell)
 
     def push(self, token: int) -> bool:
         """Write one token more; whether that was the last."""
@@ -69,6 +78,8 @@ class Continuation:
             self.reason = FinishReason.LOOP
         elif len(self.tokens) == self.request.decoding.max_new_tokens:
             self.reason = FinishReason.LENGTH
+        elif self._tell is not None:
+            self._tell(token)
         return self.reason is not None
 
     def note(self, logits: Tensor, tokens: list[int]) -> None:
@@ -111,39 +122,12 @@ class Continuation:
     def failure(self, cause: str) -> Generation:
         return failed(self.prompt.id, len(self.before), cause)
 
+    def _telling(self, tell: Tell) -> Callable[[int], None]:
+        certain = CertainReader(self._loaded.tokenizer, self.before)
+        telling = Telling(tell, self.prompt.id, self._stop)
+        return lambda token: telling.read(certain.read(token))
+
     def _stopped(self) -> bool:
         context = (self.before[-1:] + self.tokens)[-self._window - 1 :]
         text = written_text(self._loaded.tokenizer, context[:1], context[1:])
         return any(string in text for string in self._stop)
-
-
-class TextReader:
-    """The text of tokens as they come; a character of several tokens comes with the last of them."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, before: list[int]) -> None:
-        self._tokenizer, self._context, self._held = tokenizer, before[-8:], list[int]()
-
-    def read(self, token: int) -> str:
-        """What is certain to have been written by now and was not told yet."""
-        self._held.append(token)
-        text = written_text(self._tokenizer, self._context, self._held)
-        if text.endswith("�") and len(self._held) < 8:
-            return ""
-        self._context, self._held = (self._context + self._held)[-8:], []
-        return text
-
-
-def written_text(tokenizer: PreTrainedTokenizerBase, before: list[int], tokens: list[int]) -> str:
-    """What `tokens` add to a text that ends with `before`: decoded alone, some tokenizers drop a leading space.
-
-    Of the special tokens only those that begin, end and fill a text are left out.
-    """
-    unwritten = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
-    tokens = [token for token in tokens if token not in unwritten]
-    context, whole = _decode(tokenizer, before), _decode(tokenizer, before + tokens)
-    # A byte of an unfinished character may change what stood before; then there is no leading space to lose.
-    return whole[len(context) :] if whole.startswith(context) else _decode(tokenizer, tokens)
-
-
-def _decode(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
-    return str(tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))

@@ -8,6 +8,7 @@ from plumbline_contracts.generator import FinishReason, Generation, GenerationRe
 from prometheus_client import Counter
 
 from .around import Around
+from .telling import Tell
 
 _PROMPT = Counter("plumbline_generator_prompt_tokens", "Of the prompts that were completed.")
 # The hit rate is cached / (cached + computed): an engine that does not tell adds to neither.
@@ -20,8 +21,10 @@ _SAVED = Counter("plumbline_generator_loop_tokens_saved", "Not written, since a 
 class Counted(Around):
     """An engine of which everything that it completes is counted."""
 
-    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | contract.Origin]:
-        async with aclosing(self._engine.stream(request)) as results:
+    async def stream(
+        self, request: GenerationRequest, tell: Tell | None = None
+    ) -> AsyncGenerator[Generation | contract.Origin]:
+        async with aclosing(self._engine.stream(request, tell)) as results:
             async for result in results:
                 if isinstance(result, Generation):
                     count(result)

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from plumbline_contracts import openai
@@ -11,6 +12,7 @@ from plumbline_contracts.generator import Generation, GenerationRequest, Model, 
 
 from . import asked, told
 from .around import Around
+from .telling import Part, parts_of
 
 
 class OpenAIFacade(Around):
@@ -28,16 +30,26 @@ class OpenAIFacade(Around):
     async def _completion(self, request: openai.CompletionRequest) -> AsyncGenerator[openai.Completion]:
         prompts, choices = asked.prompts_of(request), request.n or 1
         head: dict[str, Any] = _head("cmpl", request.model) | {"object": "text_completion"}
+        in_parts = bool(request.stream) and request.logprobs is None and not request.echo
         done = list[Generation]()
-        async with aclosing(self.stream(asked.completion(request))) as results:
+        async with aclosing(self._results(asked.completion(request), in_parts)) as results:
             async for one in results:
-                if isinstance(one, Generation):
-                    done.append(one)
-                    choice = told.completion_choice(request, prompts[int(one.id) // choices], one)
-                    yield openai.Completion(**head, choices=[choice], usage=None, system_fingerprint=None)
-                else:
+                if isinstance(one, Origin):
                     usage = told.usage(done, choices, written=request.max_tokens != 0)
                     yield openai.Completion(**head, choices=[], usage=usage, system_fingerprint=_fingerprint(one))
+                    continue
+                if isinstance(one, Part):
+                    choice = told.completion_part(one)
+                else:
+                    done.append(one)
+                    choice = told.completion_choice(request, prompts[int(one.id) // choices], one)
+                    choice = choice.model_copy(update={"text": ""}) if in_parts else choice
+                yield openai.Completion(**head, choices=[choice], usage=None, system_fingerprint=None)
+
+    def _results(
+        self, request: GenerationRequest, in_parts: bool
+    ) -> AsyncGenerator[Part | Generation | Origin] | AsyncGenerator[Generation | Origin]:
+        return parts_of(partial(self.stream, request)) if in_parts else self.stream(request)
 
     async def chat(self, request: openai.ChatCompletionRequest) -> openai.ChatCompletion:
         answer = await self.generate(await self._chat(request))
@@ -60,18 +72,16 @@ class OpenAIFacade(Around):
 
     async def chat_streaming(self, request: openai.ChatCompletionRequest) -> AsyncGenerator[openai.ChatCompletionChunk]:
         head: dict[str, Any] = _head("chatcmpl", request.model) | {"object": "chat.completion.chunk"}
-        done = list[Generation]()
-        async with aclosing(self.stream(await self._chat(request))) as results:
+        done, begun, in_parts = list[Generation](), set[str](), not request.logprobs
+        async with aclosing(self._results(await self._chat(request), in_parts)) as results:
             async for one in results:
-                if isinstance(one, Generation):
-                    done.append(one)
-                    choice = openai.ChunkChoice(
-                        index=int(one.id),
-                        delta=told.message(one),
-                        logprobs=told.chat_logprobs(one),
-                        finish_reason=told.finish_reason(one),
-                    )
+                if not isinstance(one, Origin):
+                    text = "" if in_parts and isinstance(one, Generation) else one.text
+                    choice = told.chunk(one, text, first=one.id not in begun)
+                    begun.add(one.id)
                     yield openai.ChatCompletionChunk(**head, choices=[choice], usage=None, system_fingerprint=None)
+                    if isinstance(one, Generation):
+                        done.append(one)
                 elif _wants_usage(request):
                     usage, origin = told.usage(done, request.n or 1), _fingerprint(one)
                     yield openai.ChatCompletionChunk(**head, choices=[], usage=usage, system_fingerprint=origin)

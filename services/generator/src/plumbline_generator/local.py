@@ -28,6 +28,7 @@ from .packing import can_pack
 from .prefixes import common_length
 from .settings import Settings
 from .shelf import Shelf
+from .telling import Tell
 from .weights import LoadedModel
 
 # Caches of oneDNN and of torch above it, of a compiled product per number of tokens that come in together: 1,024 each
@@ -61,15 +62,16 @@ class LocalGenerator(contract.Generator):
         _log_as_the_service_does()
         return cls(folders or ModelFolders.open(config), config)
 
-    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | Origin]:
+    async def stream(self, request: GenerationRequest, tell: Tell | None = None) -> AsyncGenerator[Generation | Origin]:
         """Each result as it is finished, then what wrote them. Closing it cancels what is not finished."""
         asked = time.monotonic()  # a deadline counts from here: loading a model may take most of it
         async with self._shelf.using(request.model) as loaded:
-            rows, refused = await asyncio.to_thread(prepared, loaded, request)
+            told = None if tell is None else _in_this_loop(tell)
+            rows, refused = await asyncio.to_thread(prepared, loaded, request, told)
             for one in refused:
                 yield one
             results: asyncio.Queue[Generation] = asyncio.Queue()
-            work = Work(_handing_over(results))
+            work = Work(_in_this_loop(results.put_nowait))
             if request.deadline_seconds is not None:
                 work.ends = asked + request.deadline_seconds
             try:
@@ -145,7 +147,9 @@ class LocalGenerator(contract.Generator):
         )
 
 
-def prepared(loaded: LoadedModel, request: GenerationRequest) -> tuple[list[Continuation], list[Generation]]:
+def prepared(
+    loaded: LoadedModel, request: GenerationRequest, tell: Tell | None = None
+) -> tuple[list[Continuation], list[Generation]]:
     """The prompts that can be completed, and results for those that cannot."""
     rows, refused = [], []
     for prompt in request.prompts:
@@ -155,7 +159,7 @@ def prepared(loaded: LoadedModel, request: GenerationRequest) -> tuple[list[Cont
             refused.append(failed(prompt.id, 0, str(error)))
             continue
         if (cause := fault(loaded, tokens, request.decoding.max_new_tokens)) is None:
-            rows.append(Continuation(loaded, request, prompt, tokens))
+            rows.append(Continuation(loaded, request, prompt, tokens, tell))
         else:
             refused.append(failed(prompt.id, len(tokens), cause))
     return rows, refused
@@ -172,13 +176,13 @@ def shared_tokens(loaded: LoadedModel, request: GenerationRequest, rows: Sequenc
     return common_length(*sequences) if len(sequences) > 1 else 0
 
 
-def _handing_over(results: asyncio.Queue[Generation]) -> Callable[[Generation], None]:
-    """To the event loop that runs now, from any thread."""
+def _in_this_loop(call: Callable[..., None]) -> Callable[..., None]:
+    """The same, to be called from any thread."""
     loop = asyncio.get_running_loop()
 
-    def hand_over(generation: Generation) -> None:
+    def hand_over(*arguments: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(results.put_nowait, generation)
+            loop.call_soon_threadsafe(call, *arguments)
 
     return hand_over
 

@@ -25,6 +25,7 @@ from .finishing import as_finished
 from .parts import Parts
 from .reading import Reading, moment
 from .settings import Settings
+from .telling import Tell, Telling
 
 _REFERENCE: TypeAdapter[str] = TypeAdapter(ModelReference)
 
@@ -50,18 +51,18 @@ class OpenAIServer:
         return {model.id: dialect_of(model) for model in await self._completions.models() if _nameable(model.id)}
 
     async def stream(
-        self, request: GenerationRequest, dialect: Dialect
+        self, request: GenerationRequest, dialect: Dialect, tell: Tell | None = None
     ) -> AsyncGenerator[Generation | contract.Origin]:
         """Complete every prompt. An outage that one of them meets ends the others: the request is to be repeated."""
         build, deadline = None, moment(request.deadline_seconds)
         server = f"the inference server ({dialect.name or 'unknown'})"
         refuse_what_it_cannot(request, server, "stop_loops", "deadline_seconds", *dialect.features)
-        if request.prompt_logprobs and _is_streamed(request):
+        if request.prompt_logprobs and _is_streamed(request, tell):
             raise ProblemError(422, "unsupported-decoding", _NOT_IN_A_STREAM)
         about = await self._completions.about(dialect.about)
         if (fault := dialect.refusal(request.decoding, about)) is not None:
             raise ProblemError(422, "unsupported-decoding", fault)
-        asked = as_finished(self._generation(request, prompt, dialect, deadline) for prompt in request.prompts)
+        asked = as_finished(self._generation(request, prompt, dialect, deadline, tell) for prompt in request.prompts)
         async with aclosing(asked):
             async for generation, fingerprint in asked:
                 build = build or fingerprint
@@ -85,21 +86,25 @@ class OpenAIServer:
         )
 
     async def _generation(
-        self, request: GenerationRequest, prompt: Prompt, dialect: Dialect, deadline: float | None
+        self, request: GenerationRequest, prompt: Prompt, dialect: Dialect, deadline: float | None, tell: Tell | None
     ) -> tuple[Generation, str | None]:
         """The result of one prompt, and the server's build where the answer names it."""
         try:
             if request.prefix and prompt.text is None:
                 raise Refused(PREFIX_WITH_MESSAGES)
             asked = question(request, prompt, dialect)
-            if _is_streamed(request):
-                answer, generation = await self._watched(request, prompt, dialect, asked, deadline)
+            # Messages are rendered there, so that no digest of the prompt is known.
+            sha256 = None if prompt.text is None else sha256_of(request.prefix + prompt.text)
+            if _is_streamed(request, tell):
+                telling = None if tell is None else Telling(tell, prompt.id, request.decoding.stop)
+                sent = sha256 or sha256_of(str(asked.get("messages", prompt.tokens)))
+                parts = Parts(Reading(request.decoding, sent, telling), chat="messages" in asked)
+                answer = await self._watched(parts, asked, dialect, deadline)
+                generation = parts.complete(read(answer, prompt.id, request, dialect))
             else:
                 answer = await self._whole(asked)
                 generation = read(answer, prompt.id, request, dialect)
-            if prompt.text is not None:  # messages are rendered there
-                generation = generation.model_copy(update={"prompt_sha256": sha256_of(request.prefix + prompt.text)})
-            return generation, answer.system_fingerprint
+            return generation.model_copy(update={"prompt_sha256": sha256}), answer.system_fingerprint
         except Refused as error:
             return failed(prompt.id, 0, str(error)), None
         except ValidationError as error:
@@ -111,19 +116,8 @@ class OpenAIServer:
         answer: Answer = await ask(**asked)
         return answer
 
-    async def _watched(
-        self,
-        request: GenerationRequest,
-        prompt: Prompt,
-        dialect: Dialect,
-        asked: dict[str, Any],
-        deadline: float | None,
-    ) -> tuple[Answer, Generation]:
+    async def _watched(self, parts: Parts, asked: dict[str, Any], dialect: Dialect, deadline: float | None) -> Answer:
         """Read while it is written, until it ends, is a loop, or the time is over."""
-        rendered = (
-            request.prefix + prompt.text if prompt.text is not None else str(asked.get("messages", prompt.tokens))
-        )
-        parts = Parts(Reading(request.decoding, sha256_of(rendered)), chat="messages" in asked)
         options = {"stream_options": {"include_usage": True, **dialect.stream_options}}
         try:
             async with (
@@ -140,8 +134,7 @@ class OpenAIServer:
         if parts.usage is None and parts.ended != FinishReason.CANCELLED:
             one = await self._whole(asked | {"max_tokens": 1})  # nothing but an answer tells how long the prompt was
             parts.prompt_tokens = one.usage.prompt_tokens if one.usage is not None else 0
-        answer = parts.answer()
-        return answer, parts.complete(read(answer, prompt.id, request, dialect))
+        return parts.answer()
 
 
 def question(request: GenerationRequest, prompt: Prompt, dialect: Dialect) -> dict[str, Any]:
@@ -161,8 +154,8 @@ def question(request: GenerationRequest, prompt: Prompt, dialect: Dialect) -> di
     return parameters | {"prompt": prompt.tokens or request.prefix + (prompt.text or "")}
 
 
-def _is_streamed(request: GenerationRequest) -> bool:
-    return request.deadline_seconds is not None or request.decoding.stop_loops is not None
+def _is_streamed(request: GenerationRequest, tell: Tell | None) -> bool:
+    return tell is not None or request.deadline_seconds is not None or request.decoding.stop_loops is not None
 
 
 def _nameable(name: str) -> bool:

@@ -10,6 +10,7 @@ from plumbline_kit.errors import ProblemError
 from prometheus_client import Counter, Gauge
 
 from .around import Around, Engine
+from .telling import Tell
 
 _UNFINISHED = Gauge("plumbline_generator_unfinished_prompts", "Accepted: waiting or being completed.")
 _REFUSED = Counter(
@@ -28,14 +29,14 @@ class Queued(Around):
         self._most, self._unfinished = most, 0
         self._finished = deque[float](maxlen=_RECENT)
 
-    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | Origin]:
+    async def stream(self, request: GenerationRequest, tell: Tell | None = None) -> AsyncGenerator[Generation | Origin]:
         remaining = len(request.prompts)
         if (over := self._unfinished + remaining - self._most) > 0:
             _REFUSED.inc(remaining)
             raise self._full(over)
         self._change(remaining)
         try:
-            async with aclosing(self._engine.stream(request)) as results:
+            async with aclosing(self._engine.stream(request, tell)) as results:
                 async for result in results:
                     if isinstance(result, Generation):
                         remaining -= 1

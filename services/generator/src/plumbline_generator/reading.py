@@ -6,6 +6,7 @@ from plumbline_contracts.generator import Decoding, FinishReason, Loop
 
 from .loops import LoopSearch, audited
 from .stopping import cut
+from .telling import Telling
 
 _LONGEST_STOP = 200
 
@@ -18,7 +19,8 @@ def moment(deadline_seconds: float | None) -> float | None:
 class Reading:
     """What was read so far. `sha256` is of the prompt: the audit of loops chooses by it."""
 
-    def __init__(self, decoding: Decoding, sha256: str) -> None:
+    def __init__(self, decoding: Decoding, sha256: str, telling: Telling | None = None) -> None:
+        self._telling = telling
         rule, self.sha256 = decoding.stop_loops, sha256
         self.text, self.tokens, self.most_tokens = "", 0, decoding.max_new_tokens
         self.audited = rule is not None and audited(sha256, rule.audit_share)
@@ -29,6 +31,8 @@ class Reading:
         tail = self.text[-_LONGEST_STOP:] + token
         self.text += token
         self.tokens += 1
+        if self._telling is not None:
+            self._telling.read(token)
         if cut(tail, self._decoding.stop)[1]:
             return FinishReason.STOP_STRING
         if self._search is not None and self._search.read(token) and not self.audited:

@@ -13,8 +13,10 @@ from plumbline_kit.artifacts import SCHEME
 from plumbline_kit.errors import ProblemError
 
 from . import __version__
+from .around import Engine
 from .folders import ModelFolders, listed
 from .settings import Settings
+from .telling import Tell
 
 if TYPE_CHECKING:
     from .openai import OpenAIServer
@@ -31,7 +33,9 @@ class InferenceServer(Protocol):
 
     async def served(self) -> Mapping[str, Any]: ...
 
-    def stream(self, request: GenerationRequest, told: Any) -> AsyncGenerator[Generation | contract.Origin]: ...
+    def stream(
+        self, request: GenerationRequest, told: Any, tell: Tell | None = None
+    ) -> AsyncGenerator[Generation | contract.Origin]: ...
 
     async def identity(self, model: str, told: Any) -> contract.ModelIdentity: ...
 
@@ -53,22 +57,22 @@ class RoutedGenerator(contract.Generator):
     A model that the server once listed is never run here: an experiment must not change its engine in the middle.
     """
 
-    def __init__(
-        self, server: InferenceServer, folders: ModelFolders, load_local: Callable[[], contract.Generator]
-    ) -> None:
+    def __init__(self, server: InferenceServer, folders: ModelFolders, load_local: Callable[[], Engine]) -> None:
         self._server, self._folders, self._load_local = server, folders, load_local
         self._seen = set[str]()
-        self._local: contract.Generator | None = None
+        self._local: Engine | None = None
         self._loading = asyncio.Lock()
 
-    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Generation | contract.Origin]:
+    async def stream(
+        self, request: GenerationRequest, tell: Tell | None = None
+    ) -> AsyncGenerator[Generation | contract.Origin]:
         arrived = time.monotonic()
         served = await self._who_has(request.model)
         if request.model in served:
-            results = self._server.stream(_left(request, arrived), served[request.model])
+            results = self._server.stream(_left(request, arrived), served[request.model], tell)
         else:
             engine = await self._engine(request.model, list(served))
-            results = engine.stream(_left(request, arrived))
+            results = engine.stream(_left(request, arrived), tell)
         async with aclosing(results):
             async for result in results:
                 yield result
@@ -118,7 +122,7 @@ class RoutedGenerator(contract.Generator):
         self._seen |= served.keys()
         return served
 
-    async def _engine(self, reference: str, served: list[str]) -> contract.Generator:
+    async def _engine(self, reference: str, served: list[str]) -> Engine:
         async with self._loading:
             if self._local is None:
                 await asyncio.to_thread(self._find, reference, served)

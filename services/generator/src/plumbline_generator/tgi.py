@@ -28,6 +28,7 @@ from .reading import Reading, moment
 from .settings import Settings
 from .stopping import cut
 from .streams import GREEDY_BELOW, stream_number
+from .telling import Tell, Telling
 from .tgi_client import TGIClient
 
 _ENDS = {
@@ -62,7 +63,9 @@ class TGIServer:
         source = f"{without_password(self._client.url)} {told['model_id']}{revision}"
         return contract.ModelIdentity(**_origin(model, told).model_dump(), source=source)
 
-    async def stream(self, request: GenerationRequest, told: Told) -> AsyncGenerator[Generation | contract.Origin]:
+    async def stream(
+        self, request: GenerationRequest, told: Told, tell: Tell | None = None
+    ) -> AsyncGenerator[Generation | contract.Origin]:
         """Complete every prompt. An outage that one of them meets ends the others: the request is to be repeated."""
         refuse_what_it_cannot(request, "TGI", *FEATURES)
         if request.logprobs is not None and not _unchanged(request):
@@ -70,27 +73,29 @@ class TGIServer:
             raise ProblemError(422, "unsupported-decoding", detail)
         deadline = moment(request.deadline_seconds)
         most = int(told.get("max_stop_sequences", 4))
-        asked = as_finished(self._completed(request, prompt, most, deadline) for prompt in request.prompts)
+        asked = as_finished(self._completed(request, prompt, most, deadline, tell) for prompt in request.prompts)
         async with aclosing(asked):
             async for generation in asked:
                 yield generation
         yield _origin(request.model, told)
 
     async def _completed(
-        self, request: GenerationRequest, prompt: Prompt, most: int, deadline: float | None
+        self, request: GenerationRequest, prompt: Prompt, most: int, deadline: float | None, tell: Tell | None
     ) -> Generation:
         try:
-            ask = partial(self._completion, request, prompt, most, deadline)
-            return await retried(ask, on=is_transient, attempts=self._attempts, timeout=None)
+            ask = partial(self._completion, request, prompt, most, deadline, tell)
+            attempts = self._attempts if tell is None else 1  # what was told cannot be told again
+            return await retried(ask, on=is_transient, attempts=attempts, timeout=None)
         except Refused as error:
             return failed(prompt.id, 0, str(error))
 
     async def _completion(
-        self, request: GenerationRequest, prompt: Prompt, most: int, deadline: float | None
+        self, request: GenerationRequest, prompt: Prompt, most: int, deadline: float | None, tell: Tell | None
     ) -> Generation:
         """One attempt. What ends the reading early closes the connection, and so ends the work at the server."""
         rendered, sent = await self._rendered(request, prompt)
-        reading, reason, last = Reading(request.decoding, sha256_of(rendered)), None, None
+        telling = None if tell is None else Telling(tell, prompt.id, request.decoding.stop)
+        reading, reason, last = Reading(request.decoding, sha256_of(rendered), telling), None, None
         written: list[Any] = []
         try:
             async with (

@@ -6,6 +6,8 @@ from plumbline_contracts import openai
 from plumbline_contracts.generator import Alternative, FinishReason, Generation, TokenLogprob
 from plumbline_kit.errors import ProblemError
 
+from .telling import Part
+
 
 def finish_reason(one: Generation) -> openai.FinishReason:
     """OpenAI's API has no place for a prompt that failed beside others that did not, so it fails all of them."""
@@ -34,6 +36,10 @@ def completion_choice(
     )
 
 
+def completion_part(one: Part) -> openai.CompletionChoice:
+    return openai.CompletionChoice(index=int(one.id), text=one.text, logprobs=None, finish_reason=None)
+
+
 def _logprobs(tokens: Sequence[TokenLogprob], most: int) -> openai.CompletionLogprobs:
     offsets = [0]
     for one in tokens:
@@ -55,6 +61,16 @@ def _top(one: TokenLogprob) -> dict[str, float] | None:
 
 def message(one: Generation) -> openai.AssistantMessage:
     return openai.AssistantMessage(role="assistant", content=one.text, refusal=None)
+
+
+def chunk(one: Part | Generation, text: str, *, first: bool) -> openai.ChunkChoice:
+    """Of a choice of a chat: its role stands in the first, since clients add up what they get."""
+    return openai.ChunkChoice(
+        index=int(one.id),
+        delta=openai.ChatDelta(role="assistant" if first else None, content=text, refusal=None),
+        logprobs=chat_logprobs(one) if isinstance(one, Generation) else None,
+        finish_reason=finish_reason(one) if isinstance(one, Generation) else None,
+    )
 
 
 def chat_logprobs(one: Generation) -> openai.ChatLogprobs | None:

@@ -1,0 +1,74 @@
+"""From tokens to text, also while they come."""
+
+import re
+
+from transformers import PreTrainedTokenizerBase
+
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_CONTEXT, _MOST_HELD = 8, 64  # tokens
+
+
+class TextReader:
+    """The text of tokens as they come; a character of several tokens comes with the last of them."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, before: list[int]) -> None:
+        self._tokenizer, self._context, self._held = tokenizer, before[-_CONTEXT:], list[int]()
+
+    def read(self, token: int) -> str:
+        """What is certain to have been written by now and was not told yet."""
+        self._held.append(token)
+        text = written_text(self._tokenizer, self._context, self._held)
+        if self._is_open(text):
+            return ""
+        self._context, self._held = (self._context + self._held)[-_CONTEXT:], []
+        return text
+
+    def _is_open(self, text: str) -> bool:
+        return text.endswith("�") and len(self._held) < 8
+
+
+class CertainReader(TextReader):
+    """The same for who must never see what the whole text has not: it waits longer, in the end for ever.
+
+    Byte tokens (`<0xE2>`) that follow each other are characters only if all of them are, so they are waited out.
+    tokenizers' own DecodeStream tells them at once, and raises when a later one turns them into something else.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, before: list[int]) -> None:
+        super().__init__(tokenizer, before)
+        start = max(0, len(before) - _CONTEXT)
+        while start and self._is_byte(before[start]):
+            start -= 1
+        self._context = before[start:]
+
+    def read(self, token: int) -> str:
+        if len(self._held) == _MOST_HELD or token in unwritten(self._tokenizer):
+            return ""
+        return super().read(token)
+
+    def _is_open(self, text: str) -> bool:
+        return text.endswith("�") or self._is_byte(self._held[-1])
+
+    def _is_byte(self, token: int) -> bool:
+        return _BYTE.fullmatch(str(self._tokenizer.convert_ids_to_tokens(token))) is not None
+
+
+def written_text(tokenizer: PreTrainedTokenizerBase, before: list[int], tokens: list[int]) -> str:
+    """What `tokens` add to a text that ends with `before`: decoded alone, some tokenizers drop a leading space.
+
+    Of the special tokens only those that begin, end and fill a text are left out.
+    """
+    left_out = unwritten(tokenizer)
+    tokens = [token for token in tokens if token not in left_out]
+    context, whole = _decode(tokenizer, before), _decode(tokenizer, before + tokens)
+    # A byte of an unfinished character may change what stood before; then there is no leading space to lose.
+    return whole[len(context) :] if whole.startswith(context) else _decode(tokenizer, tokens)
+
+
+def unwritten(tokenizer: PreTrainedTokenizerBase) -> set[int | None]:
+    """The tokens that are no text."""
+    return {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+
+
+def _decode(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
