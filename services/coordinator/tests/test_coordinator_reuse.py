@@ -1,21 +1,26 @@
 """Keys: another one for everything that determines an answer, the same one for what does not; and what is kept."""
 
 import asyncio
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from plumbline_contracts import analyzer, generator, judge, translator
 from plumbline_contracts.coordinator import PhaseName, Submission
 from plumbline_contracts.experiment import ExperimentSpec
+from plumbline_coordinator import reuse as reuse_module
 from plumbline_coordinator.check import Draft
 from plumbline_coordinator.recorded import find
 from plumbline_coordinator.reuse import Keys, Reuse, digest
 from plumbline_coordinator.rows import Outcome
 from plumbline_coordinator.settings import Settings
 from plumbline_coordinator.stages import STAGES
-from plumbline_coordinator.stages.stage import Stage
+from plumbline_coordinator.stages.stage import Loaded, Stage
 from plumbline_coordinator.store import Store
+from plumbline_coordinator.waiting import Tell
 from plumbline_kit.errors import ProblemError
 
 SPEC = {
@@ -137,6 +142,41 @@ def test_without_a_digest_the_name_and_the_server_tell_weights_apart(store: Stor
 
     keys = [key(store, "generate", **at(*where)) for where in (("a",), ("b",), ("a", "other"))]
     assert len(set(keys)) == 3
+
+
+def test_who_answers_is_asked_once_for_all_units_and_anew_after_a_moment(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    class Analyzer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            said = json.dumps(INFO | {"description": f"detectors {len(asked)}"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None: ...
+
+    async def tell(message: str | None) -> None:
+        raise AssertionError(message)
+
+    async def identities(reuse: Reuse) -> list[str | None]:
+        looked_up = [reuse.look_up(unit, Loaded({"1": INPUTS["detect"]})) for unit in ("arm/en", "arm/fr", "arm/en")]
+        return [keys.identity for keys in await asyncio.gather(*looked_up)]
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Analyzer) as server:
+        Thread(target=server.serve_forever).start()
+        where = {"PLUMBLINE_ARTIFACTS_DIR": tmp_path, "analyzer_url": f"http://127.0.0.1:{server.server_port}"}
+        run = Draft(store, Settings(**where), ExperimentSpec.model_validate(SPEC), {})
+        monkeypatch.setattr(reuse_module, "_FRESH_S", 60.0)
+        fresh = asyncio.run(identities(Reuse(run, STAGES[PhaseName.DETECT], Tell(tell))))
+        assert (asked, len(set(fresh))) == (["/info"], 1)
+        monkeypatch.setattr(reuse_module, "_FRESH_S", 0.0)
+        assert not {*fresh} & {*asyncio.run(identities(Reuse(run, STAGES[PhaseName.DETECT], Tell(tell))))}
+        server.shutdown()
 
 
 def judged(*causes: str | None) -> dict[str, Any]:

@@ -20,26 +20,34 @@ from .waiting import Tell, patiently
 
 # Bump when the coordinator makes something else of the same answer: results of before are then not reused.
 FORM = 1
-_FRESH_S = 0.5  # of what a service said, and again of what was made of it: after a second all is asked anew
+_FRESH_S = 0.5  # what services said of themselves, and what was made of it, is asked anew after that
 _KEY_BYTES = 16
 Body = TypeVar("Body", bound=BaseModel)
 
 
-class Asked:
-    """What services say of themselves. What was said just now is not asked for again."""
+class Told:
+    """What services say of themselves, each asked once, and who answers a unit by that: good for a moment."""
 
-    def __init__(self, run: Run) -> None:
-        self.run, self._said, self._asking = run, dict[Any, tuple[float, Any]](), asyncio.Lock()
+    def __init__(self, run: Run, stage: Stage) -> None:
+        self.run, self.stage, self._until = run, stage, time.monotonic() + _FRESH_S
+        self._said, self._identities, self._asking = dict[Any, Any](), dict[str, str](), asyncio.Lock()
 
-    async def __call__(self, service: str, path: str, answer: type[Body], **query: Any) -> Body:
+    def is_fresh(self) -> bool:
+        return time.monotonic() < self._until
+
+    async def identity(self, unit: str) -> str:
+        if unit not in self._identities:
+            told = await self.stage.identity(self.run, unit, self._ask)
+            self._identities[unit] = digest([FORM, self.stage.name, told]).hex()
+        return self._identities[unit]
+
+    async def _ask(self, service: str, path: str, answer: type[Body], **query: Any) -> Body:
         about = (service, path, *sorted(query.items()))
         async with self._asking:
-            at, said = self._said.get(about, (0.0, None))
-            if said is None or time.monotonic() > at + _FRESH_S:
+            if about not in self._said:
                 async with self.run.client(service) as client:
-                    said = await client.call("GET", path, answer, **query)
-                self._said[about] = time.monotonic(), said
-        return said  # type: ignore[no-any-return]
+                    self._said[about] = await client.call("GET", path, answer, **query)
+        return self._said[about]  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -54,8 +62,7 @@ class Reuse:
     """Of one stage in one turn."""
 
     def __init__(self, run: Run, stage: Stage, tell: Tell) -> None:
-        self.run, self.stage, self.tell, self.asked = run, stage, tell, Asked(run)
-        self._known = dict[str, tuple[float, str]]()  # identity by unit, and when it was made
+        self.run, self.stage, self.tell, self._told = run, stage, tell, Told(run, stage)
 
     async def look_up(self, unit: str, loaded: Loaded) -> Keys:
         """Move what is known from the inputs to the outcomes. One query, whatever the number of inputs."""
@@ -78,7 +85,7 @@ class Reuse:
         if not (loaded.inputs and self.run.spec.reuse):
             return []
         try:
-            identity = await self._told(unit)
+            identity = await self._who(unit)
         except ProblemError as error:
             if error.status >= 500:
                 raise
@@ -92,7 +99,7 @@ class Reuse:
         Nobody is waited for: what was paid for is to be stored.
         """
         try:
-            same = keys.identity is not None and keys.identity == await self._told(unit)
+            same = keys.identity is not None and keys.identity == await self._who(unit)
         except ProblemError:
             same = False
         return self._marked(keys, given) if same else given
@@ -103,18 +110,14 @@ class Reuse:
     async def _identity(self, unit: str) -> str | None:
         """A service that is away is waited for, as it will be needed; one that cannot tell is not reused."""
         try:
-            return await patiently(partial(self._told, unit), self.tell)
+            return await patiently(partial(self._who, unit), self.tell)
         except ProblemError:
             return None
 
-    async def _told(self, unit: str) -> str:
-        at, identity = self._known.get(unit, (0.0, ""))
-        if not identity or time.monotonic() > at + _FRESH_S:
-            at = time.monotonic()
-            told = await self.stage.identity(self.run, unit, self.asked)
-            identity = digest([FORM, self.stage.name, told]).hex()
-            self._known[unit] = at, identity
-        return identity
+    async def _who(self, unit: str) -> str:
+        if not self._told.is_fresh():
+            self._told = Told(self.run, self.stage)
+        return await self._told.identity(unit)
 
     def _keys(self, unit: str, identity: str, inputs: dict[str, Any]) -> dict[str, bytes]:
         content = self.stage.content
