@@ -87,6 +87,31 @@ def test_metrics_count_by_route_and_not_by_path(url: str) -> None:
     assert "some-id" not in text
 
 
+def counted(url: str, route: str, status: int) -> int:
+    """Requests that were answered so. The counts are the process's, whichever application answered."""
+    label = f'route="{route}",status="{status}"'
+    found = [line for line in httpx.get(f"{url}/metrics").text.splitlines() if "_requests_total{" in line]
+    return sum(int(float(line.split()[-1])) for line in found if label in line)
+
+
+def test_what_is_answered_on_the_way_to_a_route_counts_there(url: str, guarded_url: str) -> None:
+    def post(to: str, content: bytes) -> int:
+        headers = {"Idempotency-Key": "counted", "Content-Type": "application/json"}
+        return httpx.post(f"{to}/v1/works", content=content, headers=headers).status_code
+
+    asked = [
+        (url, b'{"name": "counted"}', 200),
+        (url, b'{"name": "counted"}', 200),
+        (url, b'{"name": "other"}', 422),
+        (url, b" " * 2000, 413),
+        (guarded_url, b"", 401),
+    ]
+    before = {status: counted(url, "/v1/works", status) for _, _, status in asked}
+    assert [post(to, content) for to, content, _ in asked] == [status for _, _, status in asked]
+    added = {status: counted(url, "/v1/works", status) - count for status, count in before.items()}
+    assert added == {200: 2, 422: 1, 413: 1, 401: 1}
+
+
 def test_the_callers_request_id_is_carried_on_unless_it_is_odd(url: str) -> None:
     assert httpx.get(f"{url}/livez", headers={"X-Request-Id": "abc-123"}).headers["x-request-id"] == "abc-123"
     assert httpx.get(f"{url}/livez", headers={"X-Request-Id": "a b\tc"}).headers["x-request-id"] != "a b\tc"

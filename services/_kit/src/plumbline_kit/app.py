@@ -43,17 +43,16 @@ def create_app(
             yield {"implementation": implementation, "describe": errors.describe}
 
     app = FastAPI(title=f"Plumbline {contract.NAME}", version=contract.VERSION, lifespan=lifespan)
-    for facade in facades:
-        app.include_router(facade.router)
-    app.include_router(contract.router)
-    app.include_router(operations.router)
+    routers = [*(facade.router for facade in facades), contract.router, operations.router]
+    for router in routers:
+        app.include_router(router)
     described = document(contract)
     app.openapi = lambda: described  # type: ignore[method-assign]
     errors.install(app)
     app.add_middleware(ETags, tagged=Declared(described, "get", takes_header("if-none-match")))
     app.add_middleware(Idempotency, repeatable=Declared(described, "post", takes_header("idempotency-key")))
     app.add_middleware(Guard, token=settings.token, max_bytes=settings.max_request_bytes)
-    app.add_middleware(Observe)
+    app.add_middleware(Observe, routes=[route for router in routers for route in router.routes])
     for facade in facades:
         app.add_middleware(Facade, facade=facade, contract=contract)
 

@@ -5,11 +5,13 @@ import logging
 import secrets
 import time
 import uuid
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Histogram
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import ProblemError, respond
@@ -29,10 +31,10 @@ _OPEN = {"/livez", "/readyz", "/metrics"}
 
 
 class Observe:
-    """Give the request an id (the caller's, if it sent one), log it and count it."""
+    """Give the request an id (the caller's, if it sent one), log it and count it under one of `routes`."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+        self.app, self.routes = app, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,14 +65,18 @@ class Observe:
                 raise
             await response(scope, receive, send_with_id)
         finally:
-            # The template of the route, never the path: ids make bad labels.
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = self._route(scope)
             seconds, status = time.perf_counter() - started, status or _GONE
             _REQUESTS.labels(scope["method"], route, status).inc()
             _SECONDS.labels(scope["method"], route).observe(seconds)
             level = logging.DEBUG if route in _OPEN else logging.INFO
             log.log(level, "%s %s %s", scope["method"], route, status, extra={"seconds": round(seconds, 4)})
             request_id.reset(token)
+
+    def _route(self, scope: Scope) -> str:
+        """Its template, never the path: ids make bad labels. Also where the answer was given on the way there."""
+        found = scope.get("route") or next((one for one in self.routes if one.matches(scope)[0] is Match.FULL), None)
+        return getattr(found, "path", "unmatched")
 
 
 class Guard:
