@@ -57,10 +57,14 @@ def model() -> Iterator[str]:
 
 
 def answers(stack: Stack, *statuses: int) -> int:
-    """Requests posted to the judge that ended so. The route is not told of those that its memory of keys answered."""
+    """Requests for judgments that ended so."""
     text = httpx.get(f"{stack.url('judge')}/metrics", trust_env=False).text
     ended = "|".join(map(str, statuses))
-    found = re.findall(rf'^plumbline_requests_total{{method="POST",.*status="({ended})"}} (\d+)', text, re.MULTILINE)
+    found = re.findall(
+        rf'^plumbline_requests_total{{method="POST",route="/v1/judgments",status="({ended})"}} (\d+)',
+        text,
+        re.MULTILINE,
+    )
     return sum(int(count) for _, count in found)
 
 
@@ -96,9 +100,12 @@ def test_a_judgment_in_flight_is_not_bought_twice(
             wait_for(lambda: answers(stack, 200, 499) >= before + 2, 120, "the judge to have finished both")
             stack.start("coordinator")
         stack.wait_ready("coordinator")
-        assert coordinator.finish("killed")["state"] == "completed"
+        killed = coordinator.finish("killed")
+        assert killed["state"] == "completed"
         assert in_flight.items() <= bought(model).items() and [*bought(model).values()] == [1] * ITEMS
         coordinator.submit("undisturbed", spec).raise_for_status()
-        assert coordinator.finish("undisturbed")["state"] == "completed"
+        undisturbed = coordinator.finish("undisturbed")
+        assert undisturbed["state"] == "completed"
+        assert killed["spent"]["calls"] == undisturbed["spent"]["calls"]  # waiting for an answer is no call
         assert [*bought(model).values()] == [2] * ITEMS  # it was asked anew: nothing above came from a cache
         assert judged(stack, "killed") == judged(stack, "undisturbed")

@@ -122,8 +122,8 @@ def _idempotency_key(
         str | None,
         Header(
             description="Chosen by the caller, for one request and its repetitions. A repetition gets the first answer "
-            "(with `Idempotency-Replayed: true`) while that is remembered, 409 while there is none yet; another body "
-            "under the same key is refused with 422.",
+            "(with `Idempotency-Replayed: true`) while that is remembered; while there is none yet it is held, and "
+            "answered 409 when that takes long. Another body under the same key is refused with 422.",
             examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
         ),
     ] = None,

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-import time
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from plumbline_kit import idempotency
 from plumbline_kit.client import ServiceClient, key_scope
 from pydantic import BaseModel
+from starlette.types import Receive
 
 
 class Thing(BaseModel):
@@ -82,17 +83,47 @@ def test_a_request_that_is_too_large_is_refused_under_a_key_too(url: str) -> Non
     assert (refused.status_code, refused.json()["type"]) == (413, "urn:plumbline:problem:too-large")
 
 
-def test_the_work_goes_on_when_its_caller_has_gone(url: str, app: Any) -> None:
-    """And whoever asks again is told to wait, then gets what the first one paid for."""
+def give_up(url: str, name: str) -> None:
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{url}/v1/works", json={"name": "slow"}, headers={"Idempotency-Key": "key"}, timeout=0.3)
+        httpx.post(f"{url}/v1/works", json={"name": name}, headers={"Idempotency-Key": "key"}, timeout=0.3)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released by every repetition that waits for the first request."""
+    count, wait = threading.Semaphore(0), idempotency._gone_before
+
+    def counted(ended: asyncio.Event, receive: Receive) -> Awaitable[bool]:
+        count.release()
+        return wait(ended, receive)
+
+    monkeypatch.setattr(idempotency, "_gone_before", counted)
+    return count
+
+
+@pytest.mark.parametrize(("name", "answer"), [("slow", "slow 1"), ("slow, fails", "slow, fails 2")])
+def test_the_work_goes_on_when_its_caller_has_gone(
+    url: str, app: Any, held: threading.Semaphore, name: str, answer: str
+) -> None:
+    """Whoever asks again gets what the first one paid for as soon as it is there; of a failure one does it anew."""
+    give_up(url, name)
+    give_up(url, name)
+    with ThreadPoolExecutor() as threads:
+        again = [threads.submit(work, url, name, "key") for _ in range(2)]
+        for _ in range(3):  # one of which has gone
+            assert held.acquire(timeout=20)
+        app.state.may_end.set()
+        assert [one.result(20).json() for one in again] == [{"name": answer}] * 2
+    assert app.state.counts == {name: int(answer[-1])}
+
+
+def test_who_asks_again_is_told_to_wait_when_it_takes_long(url: str, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "_HELD_S", 0.05)
+    give_up(url, "slow")
     waiting = work(url, "slow", "key")
+    app.state.may_end.set()
     assert (waiting.status_code, waiting.headers["retry-after"]) == (409, "1")
     assert waiting.json()["type"] == "urn:plumbline:problem:request-outstanding"
-    app.state.may_end.set()
-    while (done := work(url, "slow", "key")).status_code == 409:
-        time.sleep(0.05)
-    assert (done.json(), app.state.counts) == ({"name": "slow 1"}, {"slow": 1})
 
 
 def test_the_oldest_answers_are_forgotten_when_there_are_too_many(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

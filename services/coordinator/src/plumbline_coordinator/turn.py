@@ -19,7 +19,7 @@ from plumbline_kit.logs import request_id
 from . import waiting
 from .attempt import Batch
 from .budget import COUNTED, exceeded
-from .flow import BUSY, Flow
+from .flow import Flow
 from .pausing import pause, pause_if_needed
 from .reuse import Keys, Reuse
 from .rows import Chunk, Outcome
@@ -127,7 +127,7 @@ class Turn:
                 yield
             except ProblemError as error:
                 self.unanswered.add(task)
-                self.keeper.calls += error.status not in BUSY  # those were not taken
+                self.keeper.calls += waiting.was_taken(error)
                 raise
         self.keeper.calls += 1
 

@@ -11,12 +11,11 @@ from plumbline_kit.errors import ProblemError
 from plumbline_kit.retrying import retried
 from pydantic import ValidationError
 
+from .flow import BUSY
 from .rows import Outcome
 
 Answer = TypeVar("Answer")
 _TRIES = 4
-# Down or busy: the request was not taken, so waiting costs nothing.
-_NOT_TAKEN = frozenset({429, 503})
 # A missing or wrong token, key or right: every request would be refused, whatever is in it.
 _REFUSES_US = frozenset({401, 403})
 # Refused for what is in it: one item may be the reason. An unknown model is a fault of the whole batch.
@@ -42,6 +41,11 @@ class Stuck(Exception):
         self.kind = kind
 
 
+def was_taken(error: ProblemError) -> bool:
+    """Not by who is down or busy, nor where the first one is still being answered: then waiting costs nothing."""
+    return error.status not in BUSY and error.kind != OUTSTANDING
+
+
 async def patiently(call: Callable[[], Awaitable[Answer]], tell: Tell) -> Answer:
     """The answer; raises after a few tries of a request that was taken and failed, or Stuck when patience is over."""
     tries, failures, message, begun = 0, 0, "", time.monotonic()
@@ -54,7 +58,7 @@ async def patiently(call: Callable[[], Awaitable[Answer]], tell: Tell) -> Answer
             raise Stuck("credentials", error.detail) from error
         if not (is_transient(error) or error.status >= 500):
             return False
-        away = error.status in _NOT_TAKEN or error.kind == OUTSTANDING  # then the first one is still being answered
+        away = not was_taken(error)
         failures, message = failures + (not away), error.detail
         if failures >= _TRIES:
             return False
