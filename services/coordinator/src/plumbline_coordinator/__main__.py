@@ -10,7 +10,7 @@ from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 from plumbline_kit.errors import ProblemError
 
-from . import database
+from . import allocation, database
 from .lease import claim
 from .service import CoordinatorService
 from .settings import Settings
@@ -19,6 +19,7 @@ from .workflows import Workflows
 
 
 def main() -> None:
+    allocation.share()
     # The first process of a container ignores what it does not handle; `serve` puts its own in this place.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = settings.load(Settings)
