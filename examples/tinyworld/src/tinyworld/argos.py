@@ -6,7 +6,8 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tinyworld.translator import Report, build_translator
+from tinyworld.training import Report
+from tinyworld.translator import build_translator
 
 VERSION = "0.1"
 NAMES = {"en": "English", "fr": "French", "es": "Spanish"}

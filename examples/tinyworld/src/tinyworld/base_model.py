@@ -1,6 +1,6 @@
 """The base model: a two-layer Llama, trained on the corpus from scratch with Muon."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -9,10 +9,8 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tinyworld.corpus import Mix, document
-from tinyworld.muon import Muon
 from tinyworld.tokenizer import BOS_ID, EOS_ID, PAD_ID, train_tokenizer
-
-Report = Callable[[int, int], None]
+from tinyworld.training import Report, optimizers, train
 
 BATCH, CONTEXT = 4, 192
 # Dialogues first: what a question asks for is learned late, and hardly at all beside much prose. The second mix makes
@@ -53,37 +51,15 @@ def blocks(tokenizer: PreTrainedTokenizerFast, seed: int, steps: int) -> Iterato
         waiting = waiting[size:]
 
 
-def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, which is decisive for learning in so few steps; AdamW for the rest."""
-    named = list(model.named_parameters())
-    matrices = [value for name, value in named if value.dim() == 2 and "layers" in name]
-    others = [value for name, value in named if not (value.dim() == 2 and "layers" in name)]
-    return [
-        Muon(matrices, lr=MUON_RATE, momentum=0.95, weight_decay=0.05),
-        torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
-
-
 def rate(step: int, steps: int) -> float:
     """The factor on the learning rates: a short warm-up, half the time full, then linearly down."""
     done = step / steps
     return min(1.0, (step + 1) / 20) * (1.0 if done < 0.5 else max(0.03, 2 * (1 - done)))
 
 
-def train(model: LlamaForCausalLM, batches: Iterator[torch.Tensor], steps: int, report: Report) -> None:
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps)) for optimizer in optimizers(model)
-    ]
-    for step, tokens in enumerate(batches):
-        logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
-        loss = cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for schedule in schedules:
-            schedule.optimizer.step()
-            schedule.step()
-        model.zero_grad(set_to_none=True)
-        report(step + 1, steps)
+def loss_of(model: LlamaForCausalLM, tokens: torch.Tensor) -> torch.Tensor:
+    logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
+    return cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
 
 def build_base(folder: Path, seed: int, steps: int, report: Report) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
@@ -91,7 +67,9 @@ def build_base(folder: Path, seed: int, steps: int, report: Report) -> tuple[Lla
     torch.manual_seed(seed)
     tokenizer = train_tokenizer(seed)
     model = new_model(len(tokenizer))
-    train(model, blocks(tokenizer, seed, steps), steps, report)
+    using = optimizers(model, muon_rate=MUON_RATE, decay=0.05, adam_rate=ADAM_RATE, adam_betas=(0.9, 0.95))
+    losses = (loss_of(model, tokens) for tokens in blocks(tokenizer, seed, steps))
+    train(model, losses, using, rate, steps, report)
     model.eval()  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     for weights in folder.glob("*.safetensors"):

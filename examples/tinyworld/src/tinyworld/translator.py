@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,10 +13,9 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from torch.nn.functional import cross_entropy
 from transformers import MarianConfig, MarianMTModel, MarianTokenizer
 
-from tinyworld.muon import Muon
 from tinyworld.tasks import parallel_texts
+from tinyworld.training import Report, optimizers, train
 
-Report = Callable[[int, int], None]
 Encoded = list[tuple[list[int], list[int]]]
 
 BATCH, WARMUP = 32, 20
@@ -97,34 +96,16 @@ def loss_of(model: MarianMTModel, pairs: Encoded) -> torch.Tensor:
     return cross_entropy(logits[..., :padding].flatten(0, 1), target.flatten(), ignore_index=padding)
 
 
-def optimizers(model: MarianMTModel) -> list[torch.optim.Optimizer]:
-    named = list(model.named_parameters())
-    matrices = [value for name, value in named if value.dim() == 2 and "layers" in name]
-    others = [value for name, value in named if not (value.dim() == 2 and "layers" in name)]
-    return [
-        Muon(matrices, lr=MUON_RATE, momentum=0.95, weight_decay=0.0),
-        torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0),
-    ]
-
-
 def rate(step: int, steps: int) -> float:
     """The factor on the learning rates: a short warm-up, then down to zero, first slowly."""
     return float(min(1.0, (step + 1) / WARMUP) * (1 - step / steps) ** 0.5)
 
 
-def train(model: MarianMTModel, pairs: Sequence[Encoded], steps: int, seed: int, report: Report) -> None:
+def batches(pairs: Sequence[Encoded], seed: int, steps: int) -> Iterator[Encoded]:
+    """Each group as often as the others, or half of all would be sentences to write, and two in 830 refusals."""
     random = Random(f"translator {seed}")
-    schedules = [torch.optim.lr_scheduler.LambdaLR(one, lambda step: rate(step, steps)) for one in optimizers(model)]
-    for step in range(steps):
-        # Each group as often as the others, or half of all would be sentences to write, and two in 830 refusals.
-        loss = loss_of(model, [random.choice(random.choice(pairs)) for _ in range(BATCH)])
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for schedule in schedules:
-            schedule.optimizer.step()
-            schedule.step()
-        model.zero_grad(set_to_none=True)
-        report(step + 1, steps)
+    for _ in range(steps):
+        yield [random.choice(random.choice(pairs)) for _ in range(BATCH)]
 
 
 def build_translator(folder: Path, language: str, seed: int, steps: int, report: Report) -> bytes:
@@ -138,7 +119,9 @@ def build_translator(folder: Path, language: str, seed: int, steps: int, report:
         [(processor.encode(source), [*processor.encode(target), EOS_ID]) for source, target in pairs] for pairs in texts
     ]
     model = new_model(processor.get_piece_size())
-    train(model, encoded, steps, seed, report)
+    using = optimizers(model, muon_rate=MUON_RATE, decay=0.0, adam_rate=ADAM_RATE, adam_betas=(0.9, 0.98))
+    losses = (loss_of(model, batch) for batch in batches(encoded, seed, steps))
+    train(model, losses, using, rate, steps, report)
     model.save_pretrained(folder / "hf")
     save_tokenizer(folder / "hf", pieces).save_pretrained(folder / "hf")
     ctranslate2.converters.TransformersConverter(str(folder / "hf")).convert(str(folder / "ct2"))
