@@ -13,11 +13,13 @@ from typing import Any
 
 @dataclass
 class HubServer:
-    """`commits[repository][branch or tag]` is the folder of a commit, whose name is the commit's."""
+    """`commits[repository][branch or tag]` is the folder of a commit, whose name is the commit's. Weights are sent as
+    long as `open` is set."""
 
     commits: dict[str, dict[str, Path]]
     address: str = ""
     asked: list[str] = field(default_factory=list)
+    open: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         words = path.removeprefix("/api/models").partition("?")[0].strip("/").split("/")
@@ -56,6 +58,7 @@ def _oid(content: bytes) -> str:
 @contextmanager
 def running(commits: dict[str, dict[str, Path]]) -> Iterator[HubServer]:
     hub = HubServer(commits)
+    hub.open.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -66,6 +69,8 @@ def running(commits: dict[str, dict[str, Path]]) -> Iterator[HubServer]:
                 self.send_header(name, value)
             self.end_headers()
             if self.command == "GET":
+                if self.path.endswith(".safetensors"):
+                    hub.open.wait()
                 self.wfile.write(body)
 
         do_HEAD = do_GET
@@ -76,4 +81,5 @@ def running(commits: dict[str, dict[str, Path]]) -> Iterator[HubServer]:
         hub.address = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield hub
+        hub.open.set()
         server.shutdown()

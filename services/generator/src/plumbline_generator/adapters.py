@@ -6,7 +6,7 @@ from typing import Any
 
 from plumbline_contracts.weights import ADAPTER_BASE, AdapterBase
 
-CONFIG = "adapter_config.json"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def is_adapter(folder: Path) -> bool:

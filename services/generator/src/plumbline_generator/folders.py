@@ -1,9 +1,11 @@
 """Where models lie: a folder that mirrors the hub, its cache, and the artifact store. Finding one needs no torch."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from huggingface_hub.constants import SAFETENSORS_INDEX_FILE, SAFETENSORS_SINGLE_FILE
 from plumbline_contracts.generator import Model
 from plumbline_contracts.weights import adapted_sha256
 from plumbline_kit import artifacts, hub
@@ -136,10 +138,21 @@ class ModelFolders:
 
     def available(self) -> dict[str, ModelFolder]:
         """Every model that needs no download, by its reference."""
-        paths = hub.cached() if self._download else {}
+        paths = {name: path for name, path in hub.cached().items() if _is_whole(path)} if self._download else {}
         paths |= {name: self._models / name for name in hub.names(self._models)}
         paths |= {SCHEME + path.name: path for path in sorted(self._store.root.glob("[!.]*"))}
         return {name: found for name, path in paths.items() if (found := _there(path, paths)) is not None}
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether all weights are there: the cache has a folder from the moment that a download begins."""
+    if any((path / name).is_file() for name in (SAFETENSORS_SINGLE_FILE, adapters.WEIGHTS)):
+        return True
+    try:
+        shards = set(json.loads((path / SAFETENSORS_INDEX_FILE).read_bytes())["weight_map"].values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+    return all((path / str(name)).is_file() for name in shards)
 
 
 def _there(path: Path, others: dict[str, Path]) -> ModelFolder | None:

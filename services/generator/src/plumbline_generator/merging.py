@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig, PeftModel
-from peft.utils import SAFETENSORS_WEIGHTS_NAME
+
+from .adapters import WEIGHTS
 
 
 def merged(model: Any, folder: Path) -> Any:
     """The model with LoRA's weights added to its own; ValueError where they are not all there, or not all its own."""
-    if not (folder / SAFETENSORS_WEIGHTS_NAME).is_file():
-        raise ValueError(f"the adapter has no {SAFETENSORS_WEIGHTS_NAME}, and pickles are not read")
+    if not (folder / WEIGHTS).is_file():
+        raise ValueError(f"the adapter has no {WEIGHTS}, and pickles are not read")
     config: Any = PeftConfig.from_pretrained(str(folder))
     if config.peft_type != "LORA":
         raise ValueError(f"it is a {config.peft_type} adapter; only LORA is merged here")

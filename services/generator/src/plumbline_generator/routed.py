@@ -123,9 +123,10 @@ class RoutedGenerator(contract.Generator):
         return served
 
     async def _engine(self, reference: str, served: list[str]) -> Engine:
+        if self._local is None:
+            await asyncio.to_thread(self._find, reference, served)
         async with self._loading:
             if self._local is None:
-                await asyncio.to_thread(self._find, reference, served)
                 self._local = await asyncio.to_thread(self._load_local)
         return self._local
 

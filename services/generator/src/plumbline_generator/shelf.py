@@ -48,7 +48,7 @@ class Shelf:
     """At most `room` models in memory, and no more than `most_bytes` of them; one in use is never put away.
 
     Who finds no room waits until a model is no longer in use, and whoever comes later waits behind. Nobody waits for a
-    model of others to be loaded, if there is room for both.
+    model of others to be downloaded, or to be loaded if there is room for both.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Shelf:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._most_bytes = most_bytes or self._memory()[0]
         self._places: OrderedDict[ModelFolder, Place] = OrderedDict()
+        self._finding = dict[str, asyncio.Task[ModelFolder]]()
         self._changed, self._lock = asyncio.Event(), asyncio.Lock()
 
     async def take(self, reference: str) -> LoadedModel:
@@ -78,8 +79,8 @@ class Shelf:
     @asynccontextmanager
     async def using(self, reference: str) -> AsyncIterator[LoadedModel]:
         """As `take`, and it stays in memory for so long."""
+        folder = await self.find(reference)
         async with self._lock:
-            folder = await asyncio.to_thread(self._folders.find, reference)
             place = await self._place(reference, folder)
             place.users += 1
         try:
@@ -87,6 +88,13 @@ class Shelf:
         finally:
             place.users -= 1
             self._changed.set()
+
+    async def find(self, reference: str) -> ModelFolder:
+        """Where it lies. A download takes one thread, however many wait for it: there are few."""
+        if (finding := self._finding.get(reference)) is None:
+            finding = self._finding[reference] = asyncio.create_task(asyncio.to_thread(self._folders.find, reference))
+            finding.add_done_callback(lambda _: self._finding.pop(reference))
+        return await asyncio.shield(finding)
 
     async def _place(self, reference: str, folder: ModelFolder) -> Place:
         state = await asyncio.to_thread(folder.state)
