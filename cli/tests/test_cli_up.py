@@ -124,12 +124,25 @@ def test_a_port_in_use_is_told_before_anything_starts(home, plumbline):
     assert records(home) == {}
 
 
-def test_what_is_not_ready_in_time_is_told_with_its_reason(home, plumbline, monkeypatch):
-    need("translator")
+def test_what_only_a_person_can_mend_is_told_at_once_with_what_is_ready(home, plumbline, monkeypatch):
+    need(*NAMES)
     monkeypatch.setenv("TRANSLATOR_ENGINE", "argos")
-    outcome = plumbline("up", "--service", "translator", "--timeout", "20")
+    outcome = plumbline("up", "--timeout", "100000")
     assert outcome.code == 3
-    assert "Not ready after 20 seconds: translator: " in outcome.err
+    assert "waiting does not help: translator: There is no usable Argos package" in outcome.err
+    assert "TRANSLATOR_ENGINE=echo" in outcome.err
+    ready = outcome.err.split("Ready were: ")[1].split(".")[0]
+    assert set(ready.split(", ")) == set(NAMES) - {"translator"}
+    assert records(home) == {}
+
+
+def test_what_is_not_ready_in_time_is_told_with_its_reason(home, plumbline, monkeypatch):
+    need("generator")
+    monkeypatch.setenv("GENERATOR_ENGINE", "openai")
+    monkeypatch.setenv("GENERATOR_BACKEND_URL", f"http://127.0.0.1:{free_port()}/v1")  # it may come yet
+    outcome = plumbline("up", "--service", "generator", "--timeout", "8")
+    assert outcome.code == 3
+    assert "Not ready after 8 seconds: generator: The inference server" in outcome.err
     assert records(home) == {}
 
 

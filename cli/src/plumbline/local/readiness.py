@@ -25,6 +25,8 @@ class Awaited:
     pid: int
     state: str = "starting"
     ready: bool = False
+    waits_in_vain: bool = False
+    """It is not ready, and does not say when to ask again: a person has to mend what it tells."""
 
     @property
     def exit_status(self) -> int | None:
@@ -43,7 +45,8 @@ class Ended(Exception):
 
 
 def wait(services: list[Awaited], timeout: float, show: Callable[[Awaited], object]) -> None:
-    """Return when all are ready; raises Ended, or `not-ready` after `timeout` seconds with what each waits for."""
+    """Return when all are ready; raises Ended, or `not-ready` with what each lacks: after `timeout` seconds, or as soon
+    as waiting does not help any of those that are left."""
     deadline = time.monotonic() + timeout
     with http() as client:
         while True:
@@ -54,20 +57,29 @@ def wait(services: list[Awaited], timeout: float, show: Callable[[Awaited], obje
             waiting = [service for service in services if not service.ready]
             if not waiting:
                 return
+            if all(service.waits_in_vain for service in waiting):
+                raise _not_ready("Not ready, and waiting does not help", services)
             if time.monotonic() > deadline:
-                states = "; ".join(f"{service.name}: {service.state}" for service in waiting)
-                raise ProblemError(503, "not-ready", f"Not ready after {timeout:.0f} seconds: {states}")
+                raise _not_ready(f"Not ready after {timeout:.0f} seconds", services)
             time.sleep(_POLL_S)
+
+
+def _not_ready(what: str, services: list[Awaited]) -> ProblemError:
+    states = "; ".join(f"{service.name}: {service.state}" for service in services if not service.ready)
+    ready = ", ".join(service.name for service in services if service.ready)
+    return ProblemError(503, "not-ready", f"{what}: {states}" + (f" Ready were: {ready}." if ready else ""))
 
 
 def _look(service: Awaited, client: httpx.Client) -> None:
     try:
         response = client.get(f"{service.url}/readyz")
     except httpx.HTTPError:
-        service.state = "starting"
+        service.state, service.waits_in_vain = "starting", False
     else:
         service.ready = response.status_code == 200
-        service.state = "ready" if service.ready else problem_of(response).detail
+        problem = problem_of(response)
+        service.state = "ready" if service.ready else problem.detail
+        service.waits_in_vain = (problem.status, problem.retry_after) == (503, None)
     if service.exit_status is not None:
         raise Ended(service)
 

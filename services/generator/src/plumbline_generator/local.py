@@ -122,7 +122,7 @@ class LocalGenerator(contract.Generator):
         return contract.Models(models=await asyncio.to_thread(self._shelf.available))
 
     async def identity(self, model: str) -> contract.ModelIdentity:
-        folder = await asyncio.to_thread(self._folders.find, model)
+        folder = await self._shelf.find(model)
         sha256 = await asyncio.to_thread(self._folders.sha256, folder)
         return contract.ModelIdentity(
             model=model, weights_sha256=sha256, engine="transformers", engine_version=self._version, source=None
@@ -132,7 +132,10 @@ class LocalGenerator(contract.Generator):
         """Raise `no-models` without a model or leave to download one; else why trained weights cannot be fetched."""
         await asyncio.to_thread(self._folders.check)
         if not self._folders.may_have_more and not await asyncio.to_thread(self._shelf.available):
-            detail = "There is no model in GENERATOR_MODELS_DIR or the artifact store, and GENERATOR_HUB is off."
+            detail = (
+                "There is no model in GENERATOR_MODELS_DIR or the artifact store, and GENERATOR_HUB is off."
+                " Put a model's folder there, or set GENERATOR_HUB=true, or GENERATOR_ENGINE=canned, which needs none."
+            )
             raise ProblemError(503, "no-models", detail)
 
     def info(self) -> Info:

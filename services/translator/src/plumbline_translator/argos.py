@@ -62,7 +62,8 @@ class ArgosTranslator:
         """Raise `no-packages` when there is nothing to translate with."""
         if not self._routes:
             why = "; ".join(self._faults) or "it holds no folder with a metadata.json"
-            raise ProblemError(503, "no-packages", f"There is no usable Argos package in {self._root}: {why}.")
+            mend = "Unpack packages there, or set TRANSLATOR_ENGINE=echo, which translates nothing."
+            raise ProblemError(503, "no-packages", f"There is no usable Argos package in {self._root}: {why}. {mend}")
 
     def info(self) -> Info:
         direct = [route[0] for route in self._routes.values() if len(route) == 1]
