@@ -72,7 +72,10 @@ class Server:
         return JSONResponse(checked("TokenizeResponse", simple("<s>" + body["inputs"])))
 
     async def chat_tokenize(self, request: Request) -> Response:
-        messages = (await request.json())["messages"]
+        body = checked("ChatRequest", await request.json())
+        if unknown := set(body) - set(DOCUMENT["components"]["schemas"]["ChatRequest"]["properties"]):
+            return error(f"unknown {unknown}", "validation")
+        messages = body["messages"]
         text = "<s>" + "".join(f"[{one['role']}] {one['content']}\n" for one in messages)
         answer = {"templated_text": text, "tokenize_response": simple(text)}
         return JSONResponse(checked("ChatTokenizeResponse", answer))
