@@ -58,6 +58,22 @@ class Replicas:
         statement = "select split_part(executor_id, '-', 1), count(*) from dbos.workflow_status"
         return dict(query(self.database, f"{statement} where status = 'PENDING' group by 1"))
 
+    @contextmanager
+    def leases_of(self, seconds: float) -> Iterator[None]:
+        """With both replicas started again under other leases."""
+        self._give_leases(seconds)
+        try:
+            yield
+        finally:
+            self._give_leases(LEASE_S)
+
+    def _give_leases(self, seconds: float) -> None:
+        for replica in (self.a, self.b):
+            restart(replica)
+            end(replica)
+            replica.environment["COORDINATOR_LEASE_S"] = str(seconds)
+            restart(replica)
+
     def rows(self, id: str) -> dict[str, int]:
         return dict(query(self.database, "select stage, count(*) from result where experiment = %s group by stage", id))
 

@@ -10,11 +10,25 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 from plumbline_kit.errors import ProblemError
-from sqlalchemy import ColumnElement, Engine, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Integer,
+    and_,
+    column,
+    delete,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from .database import connect, usable
@@ -23,9 +37,12 @@ from .tables import lease
 
 log = logging.getLogger(__name__)
 _LOCK = 727272  # any fixed number: those who join and those who look who lives do it one after the other
-_RENEWALS = 5  # within the time of a lease
+_RENEWALS = 5  # within the time of a lease, at least
+_RENEWED_EVERY_S, _SILENT_S = 0.5, 2.0
+_RECONNECTED_S = 15  # after the server has started, everybody who lives is there again
 _ENDING_S = 5  # an only process gets so long to end before the next one gives up
 _FORGOTTEN = timedelta(hours=1)
+_ACTIVITY = table("pg_stat_activity", column("pid", Integer))
 
 
 class Claim(Protocol):
@@ -76,6 +93,7 @@ class Lease:
     """A row per executor. All times are the database's, so that the clocks of machines do not matter.
 
     Every process has a holder of its own, so that nobody takes a process for the one before it under the same executor.
+    A lease lasts for `seconds`; shorter where the server says that the session which renewed it last is no more.
     """
 
     def __init__(self, engine: Engine, executor: str | None, seconds: float) -> None:
@@ -83,8 +101,10 @@ class Lease:
         self.executor, self.seconds = executor or self.holder, seconds
         # Of its own: renewing must not wait for other work.
         self._engine = connect(engine.url, connections=2, name="plumbline lease")
-        self._renewing = Repeating("renew the lease", seconds / _RENEWALS, self._renew)
-        self._doubtful_until = 0.0
+        self._every = min(_RENEWED_EVERY_S, seconds / _RENEWALS)
+        self._renewing = Repeating("renew the lease", self._every, self._renew)
+        self._doubtful_until, self._cut_off_until = 0.0, 0.0
+        self._renewed: float | None = None
 
     def acquire(self) -> None:
         """Waits for the end of a lease that nobody renews any more."""
@@ -99,7 +119,8 @@ class Lease:
             if until is None:
                 log.warning("the executor %s was used until just now; waiting for its lease to end", self.executor)
             until = found
-            time.sleep(self.seconds / _RENEWALS)
+            time.sleep(self._every)
+        self._was_renewed()
         self._doubtful_until = time.monotonic() + self.seconds  # the database may have come back just now
         self._renewing.start()
 
@@ -114,22 +135,38 @@ class Lease:
 
     @contextmanager
     def living(self) -> Iterator[set[str] | None]:
-        lives = lease.c.expires > func.clock_timestamp()
+        lives, gone = lease.c.expires > func.clock_timestamp(), self._gone()
         with usable(), self._engine.begin() as connection:
             if not connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
                 yield None
                 return
-            found = {row.holder: row.lives for row in connection.execute(select(lease.c.holder, lives.label("lives")))}
+            query = select(lease.c.holder, lives.label("lives")).where(or_(lease.c.holder == self.holder, not_(gone)))
+            found = {row.holder: row.lives for row in connection.execute(query)}
             # After an outage of the database all leases have run out: the others get time to renew theirs.
             doubtful = not found.get(self.holder) or time.monotonic() < self._doubtful_until
             if not doubtful:
                 connection.execute(delete(lease).where(lease.c.expires < func.clock_timestamp() - _FORGOTTEN))
             yield {self.holder} | {holder for holder, lives in found.items() if lives or doubtful}
 
+    def _gone(self) -> ColumnElement[bool]:
+        """Whose session has ended, and who did not come back in another.
+
+        Sessions say nothing where all have just ended: the server was started, or this process was cut off, too. Behind
+        a pooler they outlive their users, and older versions name none: those leases end by their time alone.
+        """
+        if self._is_late() or time.monotonic() < self._cut_off_until:
+            return false()
+        return and_(
+            lease.c.backend.is_not(None),
+            lease.c.backend.not_in(select(_ACTIVITY.c.pid)),
+            lease.c.expires < self._end() - timedelta(seconds=_SILENT_S),
+            func.pg_postmaster_start_time() < func.clock_timestamp() - timedelta(seconds=_RECONNECTED_S),
+        )
+
     def _take(self) -> datetime | None:
         """Make the lease ours. While it is another holder's: until when."""
-        free = or_(lease.c.holder == self.holder, lease.c.expires < func.clock_timestamp())
-        mine = {"holder": self.holder, "expires": self._end()}
+        free = or_(lease.c.holder == self.holder, lease.c.expires < func.clock_timestamp(), self._gone())
+        mine = {"holder": self.holder} | self._renewal()
         row = insert(lease).values(executor=self.executor, **mine)
         taken = row.on_conflict_do_update(index_elements=["executor"], set_=mine, where=free).returning(lease.c.holder)
         with usable(), self._engine.begin() as connection:
@@ -142,13 +179,25 @@ class Lease:
     def _renew(self) -> None:
         mine = (lease.c.holder == self.holder, lease.c.expires > func.clock_timestamp())
         with usable(), self._engine.begin() as connection:
-            if connection.execute(update(lease).where(*mine).values(expires=self._end())).rowcount:
+            if connection.execute(update(lease).where(*mine).values(self._renewal())).rowcount:
+                self._was_renewed()
                 return
         log.warning("the lease ran out: stopped, or cut off from the database, for over %g s", self.seconds)
         self._doubtful_until = time.monotonic() + self.seconds
         if self._take() is not None:
             log.error("another process runs as the executor %s since then; this one ends", self.executor)
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def _is_late(self) -> bool:
+        return self._renewed is not None and time.monotonic() > self._renewed + 2 * self._every
+
+    def _was_renewed(self) -> None:
+        if self._is_late():
+            self._cut_off_until = time.monotonic() + _SILENT_S
+        self._renewed = time.monotonic()
+
+    def _renewal(self) -> dict[str, ColumnElement[Any]]:
+        return {"expires": self._end(), "backend": func.pg_backend_pid()}
 
     def _end(self) -> ColumnElement[datetime]:
         return func.clock_timestamp() + timedelta(seconds=self.seconds)

@@ -166,4 +166,5 @@ lease = Table(
     _key("executor", 128),
     Column("holder", String(200), nullable=False),
     Column("expires", DateTime(timezone=True), nullable=False),
+    Column("backend", Integer),  # process of the server that served the last renewal
 )
