@@ -40,10 +40,10 @@ class Runs:
         assert ended["state"] == "completed", ended
         return self._asked() - before
 
-    def planned(self, *changes: tuple[str, str]) -> dict[str, int | None]:
-        """By phase, how many items a plan says are cached."""
+    def planned(self, what: str, *changes: tuple[str, str]) -> dict[str, int | None]:
+        """By phase, how many items a plan says are `cached`, or how many `calls` there will be."""
         plan = self.stack.coordinator.http.post("/v1/plans", json=self._submission("plan", *changes))
-        return {one["phase"]: one["cached"] for one in plan.raise_for_status().json()["phases"]}
+        return {one["phase"]: one[what] for one in plan.raise_for_status().json()["phases"]}
 
     def _submission(self, id: str, *changes: tuple[str, str]) -> dict[str, Any]:
         text = self.spec.read_text()
@@ -136,12 +136,15 @@ def test_without_reuse_everything_is_asked_for_and_is_the_same(runs: Runs) -> No
 def test_an_added_arm_asks_for_itself_alone(runs: Runs) -> None:
     arm = "  - {name: chat, model: canned, prompting: chat}\n"
     change = ("  - {name: SFT", f"{arm}  - {{name: SFT")
-    planned = runs.planned(change)
+    planned, calls = runs.planned("cached", change), runs.planned("calls", change)
     asked = runs("arm", change)
     assert asked["generations"] == asked["detections"] == 2 and not asked["translations"] and not asked["trainings"]
+    judged = asked["judgments"] - 2  # it is examined on two rubrics before
+    counted = {"generate": asked["generations"], "detect": asked["detections"], "judge": judged}
+    assert calls == {"translate": 0, "train": 0, "analyze": 1} | counted
     assert runs.reused("arm")["generate"] == RESPONSES
     assert planned == {stage: runs.reused("arm")[stage] for stage in STAGES} | {"analyze": None}
-    assert set(runs.planned(("name: model-free", "name: model-free\nreuse: false")).values()) == {0, None}
+    assert set(runs.planned("cached", ("name: model-free", "name: model-free\nreuse: false")).values()) == {0, None}
 
 
 def test_an_added_language_asks_for_itself_alone(runs: Runs) -> None:

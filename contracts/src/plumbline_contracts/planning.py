@@ -65,4 +65,4 @@ class Plan(Response):
     seconds: float | None = Field(description="Of all phases; null where one of them has no measurement.")
     tokens: list[PlannedTokens]
     comparisons: list[PlannedComparison] = Field(description="Empty where there is one arm or no judge.")
-    notes: list[str] = Field(description="What could not be planned, and why.")
+    notes: list[str] = Field(description="What could not be planned, and why; limits that it would reach.")

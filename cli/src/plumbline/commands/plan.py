@@ -76,8 +76,8 @@ def _tell_comparisons(comparisons: list[PlannedComparison], terminal: Terminal) 
     for one in comparisons:
         terminal.say(
             f"\nJudge {one.judge}, {one.category}: {one.items} items a language show a difference between two arms of"
-            f" {_points(one.score)} ({_points(one.score_corrected)} among {one.comparisons} comparisons)"
-            f" and of {_share(one.error_rate)} ({_share(one.error_rate_corrected)}) in errors, if there is one:"
+            f" {_points(one.score)} ({_points(one.score_corrected)} among {one.comparisons} comparisons), if there is"
+            f" one, and {_errors(one)}:"
         )
         for assumption in one.assumptions:
             terminal.say(f"  {assumption}")
@@ -89,6 +89,12 @@ def _time(seconds: float | None) -> str:
 
 def _points(difference: float | None) -> str:
     return "no size" if difference is None else f"{difference:.2f} points"
+
+
+def _errors(one: PlannedComparison) -> str:
+    if one.error_rate is None:
+        return "none in errors, whatever its size"
+    return f"one of {_share(one.error_rate)} ({_share(one.error_rate_corrected)}) in errors"
 
 
 def _share(difference: float | None) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from plumbline_contracts.coordinator import PhaseName
@@ -44,26 +45,36 @@ class Foreseen(Store):
         self._found[stage, unit] |= {one.item: one for one in outcomes}
 
 
-async def cached(checked: Checked) -> dict[PhaseName, int | None]:
-    """By phase, how many of its items need nobody to be asked; null where a service must say who it is and is away."""
+@dataclass(frozen=True)
+class Known:
+    """How many items of a stage need nobody to be asked, and how many batches have others, each of them a call."""
+
+    items: int
+    calls: int
+
+
+async def cached(checked: Checked) -> dict[PhaseName, Known | None]:
+    """By phase; null where a service must say who it is and is away."""
     draft = checked.draft
     store = await asyncio.to_thread(Foreseen, draft.store, checked.items or [])
     run = Draft(store, draft.settings, checked.spec, draft.files)
     return {name: await _of_stage(run, store, stage) for name, stage in STAGES.items()}
 
 
-async def _of_stage(run: Draft, store: Foreseen, stage: Stage) -> int | None:
+async def _of_stage(run: Draft, store: Foreseen, stage: Stage) -> Known | None:
     async def unheard(message: str | None) -> None:
         """Nobody is waited for, so there is nothing to tell."""
 
-    reuse, count = Reuse(run, stage, Tell(unheard)), 0
+    reuse, count, lacking = Reuse(run, stage, Tell(unheard)), 0, set[tuple[str, int]]()
     try:
         for unit, ids in stage.units(run):
-            rest = iter(ids)
-            while some := list(islice(rest, _AT_ONCE)):
-                known = await reuse.known(unit, await asyncio.to_thread(stage.load, run, unit, some))
+            numbered = enumerate(ids)
+            while some := {id: number for number, id in islice(numbered, _AT_ONCE)}:
+                known = await reuse.known(unit, await asyncio.to_thread(stage.load, run, unit, [*some]))
                 store.find(stage.name, unit, known)
                 count += len(known)
+                others = some.keys() - {one.item for one in known}
+                lacking |= {(unit, some[item] // run.settings.batch_size) for item in others}
     except ProblemError:
         return None
-    return count
+    return Known(count, len(lacking))

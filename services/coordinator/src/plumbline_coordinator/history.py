@@ -20,6 +20,7 @@ from .run import Run
 from .settings import Settings
 from .stages.train import used_trainings
 from .store import Store
+from .transactions import hours
 
 _RECENT, _SAMPLE = 50, 200
 _ERRORS = (Detector.INFINITE_LOOP, Detector.UNINTENDED_CODE, Detector.WRONG_LANGUAGE)
@@ -70,7 +71,7 @@ class History:
         mine, items, seconds, experiments = participants(phase, spec, services), 0, 0.0, 0
         for row, past in self.past:
             if participants(phase, past, row.manifest["services"]) == mine:
-                some, took = _measured(self.store.phases(row.id), phase)
+                some, took = _measured(self.store.phases(row.id), phase, 3600 * hours(row))
                 if some and took:
                     items, seconds, experiments = items + some, seconds + took, experiments + 1
         return Rate(items, seconds, experiments) if experiments else None
@@ -170,13 +171,14 @@ def _who(services: Services, name: str) -> tuple[Any, Any] | None:
     return None if info is None else (info["implementation"], info["model"])
 
 
-def _measured(phases: Mapping[str, Row[Any]], phase: PhaseName) -> tuple[int, float]:
-    """Items and seconds of a phase that is done."""
+def _measured(phases: Mapping[str, Row[Any]], phase: PhaseName, worked: float) -> tuple[int, float]:
+    """Items and seconds of a phase that is done. `worked`: of the whole experiment, without the days it was paused."""
     row = phases[phase]
     if row.state != PhaseState.DONE or row.started is None or row.finished is None:
         return 0, 0.0
     items = phases[PhaseName.GENERATE].total if phase == PhaseName.ANALYZE else row.done - row.reused
-    return items, _seconds(row.started, row.finished)
+    took = _seconds(row.started, row.finished)
+    return items, min(took, worked or took)  # versions of before there were pauses did not count
 
 
 def _seconds(started: datetime, finished: datetime) -> float:

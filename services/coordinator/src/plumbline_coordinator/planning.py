@@ -2,19 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import ceil
 
 from plumbline_contracts import analyzer
 from plumbline_contracts.common import Info
 from plumbline_contracts.coordinator import PhaseName, Submission
-from plumbline_contracts.experiment import Arm, JudgeChoice
+from plumbline_contracts.experiment import Arm, JudgeChoice, Limits
 from plumbline_contracts.planning import Plan, PlannedComparison, PlannedPhase, PlannedTokens
 from plumbline_kit.errors import ProblemError
 
 from . import judges
+from .budget import COUNTED
 from .check import Checked, check
-from .foreseeing import cached
+from .foreseeing import Known, cached
 from .history import History, Services, Spread, prompt_characters
 from .preparation import identified, services_of
 from .settings import Settings
@@ -22,7 +23,7 @@ from .store import Store
 
 _ASK_S, _COUNT_S = 5.0, 30.0
 _NOT_MEASURED = "no measurement yet"
-Cached = dict[PhaseName, int | None]
+Cached = dict[PhaseName, Known | None]
 
 
 async def plan(submission: Submission, store: Store, settings: Settings) -> Plan:
@@ -33,7 +34,7 @@ async def plan(submission: Submission, store: Store, settings: Settings) -> Plan
     known = await _cached(checked, notes)
     phases = await asyncio.to_thread(_phases, checked, settings, history, services, known)
     unknown = any(one.seconds is None for one in phases)
-    return Plan(
+    planned = Plan(
         check=checked.check,
         phases=phases,
         seconds=None if unknown else sum(one.seconds or 0.0 for one in phases),
@@ -41,6 +42,27 @@ async def plan(submission: Submission, store: Store, settings: Settings) -> Plan
         comparisons=await _comparisons(checked, history, services, notes),
         notes=notes,
     )
+    notes += too_low(checked.spec.limits, planned)
+    return planned
+
+
+def too_low(limits: Limits, planned: Plan) -> Iterator[str]:
+    """What to know of limits that a run reaches before its end, as far as that can be told."""
+    calls = sum(one.calls for one in planned.phases if one.phase in COUNTED)
+    hours = None if planned.seconds is None else planned.seconds / 3600
+    for name, needed in (("calls", calls), ("tokens", _new_tokens(planned)), ("hours", hours)):
+        most = getattr(limits, name)
+        if most is not None and needed is not None and needed > most:
+            yield f"It will pause at its limit of {most:g} {name}, as it needs about {needed:,.6g}."
+
+
+def _new_tokens(planned: Plan) -> float | None:
+    """Of the responses that are not cached, taken as the average one."""
+    generated = [one for one in planned.phases if one.phase == PhaseName.GENERATE]
+    asked = sum(one.items - (one.cached or 0) for one in generated) / (sum(one.items for one in generated) or 1)
+    if any(one.prompt_tokens is None or one.completion_tokens is None for one in planned.tokens):
+        return None
+    return asked * sum((one.prompt_tokens or 0) + (one.completion_tokens or 0) for one in planned.tokens)
 
 
 async def _cached(checked: Checked, notes: list[str]) -> Cached:
@@ -108,14 +130,21 @@ def _phase(
     name: PhaseName,
     items: int,
     calls: int,
-    known: int | None,
+    known: Known | None,
 ) -> PlannedPhase:
     rate, seconds, basis = history.rate(name, checked.spec, services), None, _NOT_MEASURED
+    lacking = items if known is None else items - known.items
     if rate is not None:
-        seconds = (items - (known or 0)) * rate.seconds / rate.items
+        seconds = lacking * rate.seconds / rate.items
         basis = f"{rate.items / rate.seconds:.3g} items/s in {rate.experiments} experiment(s) with the same services"
-    calls = 0 if known == items else calls
-    return PlannedPhase(phase=name, items=items, cached=known, calls=calls, seconds=seconds, basis=basis)
+    return PlannedPhase(
+        phase=name,
+        items=items,
+        cached=known and known.items,
+        calls=calls if known is None else known.calls,
+        seconds=seconds,
+        basis=basis,
+    )
 
 
 def _tokens(checked: Checked, arm: Arm, history: History) -> PlannedTokens:
