@@ -195,3 +195,11 @@ def test_a_plan_does_not_guess_what_was_not_measured(stack: Stack, spec: Path) -
     generate = next(one for one in plan["phases"] if one["phase"] == "generate")
     assert (generate["seconds"], generate["basis"], plan["seconds"]) == (None, "no measurement yet", None)
     assert {one["prompt_tokens"] for one in plan["tokens"]} == {None}
+
+
+def test_a_plan_says_which_limit_is_too_low(stack: Stack, spec: Path) -> None:
+    submission = stack.coordinator.submission(spec)
+    submission["spec"] += "\nlimits: {calls: 1, tokens: 100000000}\n"
+    notes = stack.coordinator.http.post("/v1/plans", json=submission).raise_for_status().json()["notes"]
+    (told,) = [one for one in notes if "limit" in one]
+    assert "at its limit of 1 calls" in told

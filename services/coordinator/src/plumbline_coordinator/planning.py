@@ -42,7 +42,7 @@ async def plan(submission: Submission, store: Store, settings: Settings) -> Plan
         comparisons=await _comparisons(checked, history, services, notes),
         notes=notes,
     )
-    notes += too_low(checked.spec.limits, planned)
+    planned.notes.extend(too_low(checked.spec.limits, planned))
     return planned
 
 
@@ -53,7 +53,7 @@ def too_low(limits: Limits, planned: Plan) -> Iterator[str]:
     for name, needed in (("calls", calls), ("tokens", _new_tokens(planned)), ("hours", hours)):
         most = getattr(limits, name)
         if most is not None and needed is not None and needed > most:
-            yield f"It will pause at its limit of {most:g} {name}, as it needs about {needed:,.6g}."
+            yield f"It will pause at its limit of {most:,g} {name}, as it needs about {needed:,.6g}."
 
 
 def _new_tokens(planned: Plan) -> float | None:
