@@ -182,6 +182,23 @@ def test_the_database_stops_in_the_middle(replicas: Replicas, undisturbed: dict[
         assert "taking over" not in since
 
 
+def test_who_loses_its_connections_is_not_taken_for_dead(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
+    before = asked(replicas.a)
+    logged = [(replica, len(replica.log("coordinator"))) for replica in (replicas.a, replicas.b)]
+    replicas.submit("cut-off")
+    end_sessions = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'plumbline lease'"
+
+    def ended() -> bool:
+        query(replicas.database, end_sessions)
+        return bool(replicas.a.coordinator.get("cut-off")["state"] == "completed")
+
+    wait_for(ended, 120, "the end")
+    ends_as_undisturbed(replicas, "cut-off", undisturbed)
+    assert asked(replicas.a) - before == CHUNKS
+    for replica, earlier in logged:
+        assert "taking over" not in replica.log("coordinator")[earlier:]
+
+
 def test_anything_at_any_moment(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
     """Also a coordinator that is frozen, or ended in order, and a database that stops."""
 

@@ -38,6 +38,7 @@ from .tables import lease
 log = logging.getLogger(__name__)
 _LOCK = 727272  # any fixed number: those who join and those who look who lives do it one after the other
 _RENEWALS = 5  # within the time of a lease, at least
+# Who was cut off for two renewals knows it and looks at no sessions; for less, it is back within another two.
 _RENEWED_EVERY_S, _SILENT_S = 0.5, 2.0
 _RECONNECTED_S = 15  # after the server has started, everybody who lives is there again
 _ENDING_S = 5  # an only process gets so long to end before the next one gives up
