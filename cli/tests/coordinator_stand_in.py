@@ -154,7 +154,7 @@ class StandIn:
             report=Artifact(uri="artifact:report", sha256="0" * 64, bytes=1),
             folder=Artifact(uri="artifact:folder", sha256="0" * 64, bytes=1),
             corrected_means=[], error_differences=[], interactions=[], agreements=[], arm_rankings=[], win_rates=[],
-            strengths=[], early_stops=[], loop_audits=[],
+            strengths=[], early_stops=[], loop_audits=[], loop_scores=[],
         )  # fmt: skip
 
     async def manifest(self, id: str) -> contract.Manifest:

@@ -129,7 +129,9 @@ def test_tokens_are_told_by_status_manifest_report_and_export(stack: Stack, tmp_
     repeat = ("analyze", str(tmp_path / "out"), "--folder", str(tmp_path / "again"), "--json")
     again = json.loads(plumbline(stack, *repeat).stdout)["results"]
     results = stack.coordinator.get("loops", "/results")
-    assert again["early_stops"] == results["early_stops"] and again["loop_audits"] == results["loop_audits"]
+    for name in ("early_stops", "loop_audits", "loop_scores"):
+        assert again[name] == results[name]
+    assert results["loop_scores"]
 
 
 def test_a_plan_without_ending_counts_what_was_saved(stack: Stack) -> None:

@@ -30,6 +30,7 @@ from .detections import (
     Repetition,
     Severity,
 )
+from .early_stops import EarlyStop, LoopAudit, LoopScore
 from .results import (
     Agreement,
     AnalysisResponse,
@@ -39,12 +40,10 @@ from .results import (
     Conclusion,
     DetectableEffect,
     Difference,
-    EarlyStop,
     ErrorDifference,
     ErrorRate,
     Estimate,
     Interaction,
-    LoopAudit,
     PairedDifference,
     Strength,
     WinRate,
@@ -82,6 +81,7 @@ __all__ = [
     "JudgeLabel",
     "JudgeRole",
     "LoopAudit",
+    "LoopScore",
     "Observation",
     "PairedDifference",
     "Repetition",
@@ -93,7 +93,7 @@ __all__ = [
 ]  # one name for the whole contract
 
 NAME = "analyzer"
-VERSION = "1.3.0"
+VERSION = "1.4.0"
 PORT = 8005
 
 

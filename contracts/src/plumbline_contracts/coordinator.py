@@ -59,7 +59,7 @@ __all__ = [
 ]  # one name for the whole contract
 
 NAME = "coordinator"
-VERSION = "1.2.0"
+VERSION = "1.3.0"
 PORT = 8000
 
 

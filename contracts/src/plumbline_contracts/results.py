@@ -8,6 +8,7 @@ from pydantic import Field
 from .calibration import CorrectedMean
 from .common import Artifact, Response
 from .detections import Detector
+from .early_stops import EarlyStop, LoopAudit, LoopScore
 
 
 class AspectMean(Response):
@@ -187,38 +188,6 @@ class Strength(Response):
     strength: Estimate
 
 
-class EarlyStop(Response):
-    """What ending loops early saved in an arm and language.
-
-    Of a share of the prompts, the audited, every text is let run; their loops show what the ended ones would have
-    become.
-    """
-
-    arm: str
-    language: str
-    n: int = Field(description="Responses.")
-    ended: int = Field(description="Of these, ended as loops.")
-    audited: int = Field(description="Of these, let run.")
-    audited_loops: int = Field(description="Of the audited, those that became a loop and would have been ended.")
-    ran_on: int = Field(description="Of the audited loops, those that went on to the token limit.")
-    compared: int = Field(description="Of the audited loops, those of which both texts were looked at.")
-    changed: int = Field(description="Of these, those on which a detector other than `truncated` says something else.")
-    tokens: int = Field(description="Written.")
-    tokens_saved: int = Field(description="As if every loop that was ended had gone on to the token limit.")
-    saved: float | None = Field(description="`tokens_saved` as a share of what would have been written.")
-
-
-class LoopAudit(Response):
-    """Over all arms and languages: a detector's findings on whole audited loops, and on them as if they were ended."""
-
-    detector: Detector | None = Field(description="null: any but `truncated`, which is about the limit itself.")
-    n: int = Field(description="Audited loops that were compared.")
-    changed: int = Field(description="Of these, those with another finding.")
-    at_most: float | None = Field(
-        description="So large a share of all loops, at the analysis' confidence (Clopper and Pearson, one-sided)."
-    )
-
-
 class AnalysisResponse(Response):
     means: list[AspectMean]
     corrected_means: list[CorrectedMean] = Field(description="Where a calibration of the judge was given.")
@@ -232,6 +201,7 @@ class AnalysisResponse(Response):
     strengths: list[Strength]
     early_stops: list[EarlyStop] = Field(description="Empty where no loop was ended and none was audited.")
     loop_audits: list[LoopAudit]
+    loop_scores: list[LoopScore] = Field(description="Empty where no loop was ended, or none was let run.")
     findings: list[str] = Field(description="What the numbers say, in sentences; also where an arm does not help.")
     report: Artifact = Field(description="One self-contained HTML file.")
     folder: Artifact | None = Field(
@@ -249,6 +219,7 @@ _LATER: dict[str, Any] = {
     "strengths": [],
     "early_stops": [],
     "loop_audits": [],
+    "loop_scores": [],
     "folder": None,
 }
 _LATER_IN_DIFFERENCE: dict[str, Any] = {

@@ -6,7 +6,7 @@ from plumbline_analyzer.statistical import StatisticalAnalyzer
 from plumbline_contracts.analyzer import Detection, Detector, Finding, Observation
 from plumbline_contracts.generator import Loop
 from plumbline_kit.folder_store import FolderStore
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_ind
 
 SAVED = 40
 
@@ -66,6 +66,37 @@ def test_a_verdict_that_ending_would_have_changed_is_counted_with_an_exact_bound
     assert "10 of 30 responses" in said and "Of 20 loops that were let run" in said and "finds on 1 (" in said
 
 
+def scored(looped, ended, whole) -> list[Observation]:
+    """Loops with these scores, or causes why there is none."""
+    rows = [looped(n, scores={"clarity": score}) for n, score in enumerate(ended)]
+    return rows + [looped(100 + n, audited=True, scores={"clarity": score}) for n, score in enumerate(whole)]
+
+
+def test_scores_of_ended_loops_are_compared_with_those_of_loops_that_were_let_run(looped, observe, numbers_of) -> None:
+    ended, whole = [2, 2, 3, 2, 2, 3, 2, 2], [4, 5, 4, 5, 4]
+    rows = scored(looped, ended, [*whole, "unscored"])
+    rows += [plain(observe, 200, scores={"clarity": 5}), looped(1, arm="dpo", scores={"clarity": 1})]
+    request, found = numbers_of(rows)
+    [one] = found.loop_scores
+    test = ttest_ind(ended, whole, equal_var=False)
+    assert (one.judge, one.aspect, one.arm) == ("rules", "clarity", "base")
+    assert (one.ended_n, one.ended, one.ended_missing) == (8, 2.25, 0)
+    assert (one.whole_n, one.whole, one.whole_missing) == (5, 4.4, 1)
+    assert one.difference == pytest.approx(2.25 - 4.4)
+    assert (one.low, one.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
+    said = " ".join(doubts.doubts(request, found))
+    assert "in 1 of 1 comparisons; the largest: −2.15 for clarity of base (rules)." in said
+
+
+@pytest.mark.parametrize(("ended", "whole"), [([1, 2], [3]), ([1, 1, 1], [1, 1]), ([1, 2], ["unscored"])])
+def test_without_two_scores_of_each_and_a_difference_there_is_no_interval(looped, numbers_of, ended, whole) -> None:
+    request, found = numbers_of(scored(looped, ended, whole))
+    [one] = found.loop_scores
+    assert (one.low, one.high) == (None, None)
+    assert (one.difference is None) == (whole == ["unscored"])
+    assert any("cannot be told from so few" in said for said in doubts.doubts(request, found))
+
+
 def test_truncation_is_no_verdict_that_ending_changes(looped, numbers_of) -> None:
     _, found = numbers_of([looped(1), looped(2, audited=True, changed=[Detector.TRUNCATED])])
     by_detector = {one.detector: one.changed for one in found.loop_audits}
@@ -90,12 +121,14 @@ def test_where_no_loop_is_ended_nothing_is_said_of_it(observe, numbers_of) -> No
 async def test_the_report_shows_both(looped, request_of, identifier, tmp_path, anyio_backend) -> None:
     store = FolderStore(tmp_path)
     analyzer = StatisticalAnalyzer(identifier, store, workers=1)
-    rows = [looped(1), looped(2, audited=True, changed=[Detector.EMPTY]), looped(1, arm="dpo")]
+    rows = [looped(1, scores={"clarity": 2}), looped(2, audited=True, changed=[Detector.EMPTY], scores={"clarity": 4})]
+    rows.append(looped(1, arm="dpo"))
     answer = await analyzer.analyze(request_of(rows))
     page = store.path(answer.report).read_text()
     assert "Loops ended early" in page and "any but truncated" in page and "1 of 1" in page
+    assert "these are different items" in page
     with_tables = sorted(path.name for path in (store.path(answer.folder) / "tables").glob("*.csv"))
-    assert {"early-stops.csv", "loop-audits.csv"} <= set(with_tables)
+    assert {"early-stops.csv", "loop-audits.csv", "loop-scores.csv"} <= set(with_tables)
 
 
 def test_a_finding_of_one_text_alone_is_not_compared(looped, numbers_of) -> None:

@@ -17,7 +17,7 @@ from plumbline_contracts.analyzer import (
 
 from .findings import FEW, MODEL_FREE
 from .results import Numbers
-from .wording import language_name, listed, number, percent
+from .wording import language_name, listed, number, percent, plain, signed
 
 _COVERAGE_GAP = 0.05
 COMPAT = (
@@ -121,6 +121,24 @@ def _loops(request: AnalysisRequest, numbers: Numbers) -> Iterator[str]:
     yield (
         f"{said} Of {all_of_them.n} loops that were let run, ending would have changed what a detector finds on"
         f" {all_of_them.changed} (of all loops on {percent(all_of_them.at_most)} at most, with"
-        f" {percent(request.settings.confidence)} confidence). Judges scored ended texts as they are; how they would"
-        " score whole ones was not looked at."
+        f" {percent(request.settings.confidence)} confidence)."
     )
+    yield from _loop_scores(numbers)
+
+
+def _loop_scores(numbers: Numbers) -> Iterator[str]:
+    """What judges made of ended loops, by other loops that were let run."""
+    known = [one for one in numbers.loop_scores if one.low is not None]
+    if not known:
+        yield "Judges scored ended loops as they are; what they give whole ones cannot be told from so few."
+        return
+    apart = [one for one in known if (one.low or 0) > 0 or (one.high or 0) < 0]
+    said = (
+        f"Judges gave loops that were ended other scores than loops that were let run, which are other items, in"
+        f" {len(apart)} of {len(known)} comparisons"
+    )
+    if not apart:
+        yield f"{said}; small differences may be there."
+        return
+    most = max(apart, key=lambda one: abs(one.difference or 0))
+    yield f"{said}; the largest: {signed(most.difference)} for {plain(most.aspect)} of {most.arm} ({most.judge})."

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from plumbline_contracts.analyzer import Detector, EarlyStop, LoopAudit, Observation
 
+from .loop_scores import LoopScores
 from .statistics import rates
 
 # It is about the limit itself, which a text that is ended does not reach.
@@ -23,6 +24,7 @@ class EarlyStops:
 
     def __init__(self) -> None:
         self._cells: defaultdict[tuple[str, str], _Cell] = defaultdict(_Cell)
+        self.scores = LoopScores()
 
     def add(self, one: Observation) -> None:
         if one.response is None:
@@ -39,6 +41,8 @@ class EarlyStops:
             tokens=one.completion_tokens or 0,
             tokens_saved=one.loop.tokens_saved if one.loop is not None and ended else 0,
         )
+        if ended or audited:
+            self.scores.add(one)
         if audited and one.detections and one.detections_if_ended:
             cell.counts["compared"] += 1
             cell.changed.update(_changed(one))

@@ -12,6 +12,7 @@ from plumbline_contracts.analyzer import (
     ErrorRate,
     Interaction,
     LoopAudit,
+    LoopScore,
     Strength,
     WinRate,
 )
@@ -38,6 +39,7 @@ class Numbers(NamedTuple):
     strengths: list[Strength]
     early_stops: list[EarlyStop]
     loop_audits: list[LoopAudit]
+    loop_scores: list[LoopScore]
 
 
 def numbers(table: Table) -> Numbers:
@@ -56,4 +58,5 @@ def numbers(table: Table) -> Numbers:
         strengths=list(preferences.strengths(table, bootstrap)),
         early_stops=table.early.early_stops(table.arms, table.languages),
         loop_audits=table.early.loop_audits(settings.confidence),
+        loop_scores=table.early.scores.compared(table.arms, settings.confidence),
     )
