@@ -251,7 +251,7 @@ async def test_what_a_plan_could_find(analyzer) -> None:
 
 def test_identity(analyzer) -> None:
     info = analyzer.info()
-    assert (info.contract, info.implementation, info.model) == ("analyzer/1.3.0", "statistics", None)
+    assert (info.contract, info.implementation, info.model) == ("analyzer/1.4.0", "statistics", None)
 
 
 def test_the_fixture_makes_valid_requests(request_of, observe) -> None:

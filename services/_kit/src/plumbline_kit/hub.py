@@ -44,7 +44,7 @@ def locate(reference: str, mirror: Path, kind: Literal["model", "dataset"], *, d
     if match is None or not download:
         have = ", ".join(names(mirror)) or "nothing"
         detail = f"There is no {kind} {reference!r} here: {mirror} has {have}."
-        advice = f" Put its folder at {mirror / reference}, or let this service download from the hub."
+        advice = f" Put its folder at {mirror / reference}, or have it downloaded: this service's setting ..._HUB=true."
         raise ProblemError(422, f"unknown-{kind}", detail + ("" if match is None else advice))
     return _download(reference, match["id"], match["revision"], mirror, kind)
 

@@ -33,11 +33,13 @@ def fault(loaded: LoadedModel, tokens: list[int], new: int) -> str | None:
         most = f"The model holds at most {loaded.most_tokens} tokens"
         return f"{most}; the prompt has {len(tokens)}, and {new} new ones are asked for."
     if max(tokens) >= loaded.vocabulary:
-        return f"The tokenizer made token {max(tokens)}, but the model has only {loaded.vocabulary}."
+        return f"The prompt has token {max(tokens)}; the model's tokens are 0 to {loaded.vocabulary - 1}."
     return None
 
 
 def _chat(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> str:
+    if loaded.tokenizer.chat_template is None:
+        raise Refused(f"{request.model} has no chat template; ask with a text, as one asks a base model.")
     messages: list[dict[str, Any]] = [message.model_dump() for message in prompt.messages or []]
     try:
         return str(loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
