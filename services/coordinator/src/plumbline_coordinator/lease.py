@@ -27,6 +27,7 @@ from sqlalchemy import (
     or_,
     select,
     table,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -61,6 +62,9 @@ class Claim(Protocol):
     def living(self) -> AbstractContextManager[set[str] | None]:
         """The holders that live, this one among them; null while another process is looking."""
 
+    def lives(self, holder: ColumnElement[str]) -> ColumnElement[bool]:
+        """The same as a condition on a column, in the tables' database."""
+
 
 def claim(engine: Engine, executor: str | None, lease_s: float) -> Claim:
     if engine.dialect.name == "sqlite":
@@ -88,6 +92,9 @@ class OnlyProcess:
     @contextmanager
     def living(self) -> Iterator[set[str] | None]:
         yield {self.holder}
+
+    def lives(self, holder: ColumnElement[str]) -> ColumnElement[bool]:
+        return holder == self.holder
 
 
 class Lease:
@@ -136,18 +143,27 @@ class Lease:
 
     @contextmanager
     def living(self) -> Iterator[set[str] | None]:
-        lives, gone = lease.c.expires > func.clock_timestamp(), self._gone()
+        lives, is_there = lease.c.expires > func.clock_timestamp(), self._is_there()
         with usable(), self._engine.begin() as connection:
             if not connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
                 yield None
                 return
-            query = select(lease.c.holder, lives.label("lives")).where(or_(lease.c.holder == self.holder, not_(gone)))
+            query = select(lease.c.holder, lives.label("lives")).where(is_there)
             found = {row.holder: row.lives for row in connection.execute(query)}
             # After an outage of the database all leases have run out: the others get time to renew theirs.
             doubtful = not found.get(self.holder) or time.monotonic() < self._doubtful_until
             if not doubtful:
                 connection.execute(delete(lease).where(lease.c.expires < func.clock_timestamp() - _FORGOTTEN))
             yield {self.holder} | {holder for holder, lives in found.items() if lives or doubtful}
+
+    def lives(self, holder: ColumnElement[str]) -> ColumnElement[bool]:
+        if time.monotonic() < self._doubtful_until:
+            return true()
+        living = select(lease.c.holder).where(lease.c.expires > func.clock_timestamp(), self._is_there())
+        return holder.in_(living)
+
+    def _is_there(self) -> ColumnElement[bool]:
+        return or_(lease.c.holder == self.holder, not_(self._gone()))
 
     def _gone(self) -> ColumnElement[bool]:
         """Whose session has ended, and who did not come back in another.

@@ -168,3 +168,12 @@ lease = Table(
     Column("expires", DateTime(timezone=True), nullable=False),
     Column("backend", Integer),  # process of the server that served the last renewal
 )
+# Who waits for a turn at a service, or has it; see turns.py.
+queue = Table(
+    "queue",
+    metadata,
+    _key("ticket", 32),
+    Column("service", String(200), nullable=False),
+    Column("place", BigInteger, nullable=False),  # the smallest of a service has the turn
+    Column("holder", String(200), nullable=False),  # of a lease
+)

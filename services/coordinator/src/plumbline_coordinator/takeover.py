@@ -13,7 +13,7 @@ from .store import Store
 log = logging.getLogger(__name__)
 Start = Callable[[str, int], object]
 # The order of steps. Bump it when that changes: what runs under another one is begun again (docs/decisions/0016).
-FLOW_VERSION = "flow-2"
+FLOW_VERSION = "flow-3"
 _GIVEN_UP = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from typing import cast
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
-from dbos import error as dbos_error
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from plumbline_contracts.coordinator import ExperimentState, PhaseName
 from plumbline_kit.errors import ProblemError
 
@@ -23,11 +23,12 @@ from .stages.stage import chunks
 from .store import Store
 from .takeover import FLOW_VERSION, look_after, workflow_id
 from .turn import Turn
+from .turns import Turns
 from .waiting import Stuck, Tell
 from .waking import wake
 
 log = logging.getLogger(__name__)
-_EXPERIMENTS, _TURNS = "experiments", "turns"
+_EXPERIMENTS = "experiments"
 _POLL_S = 0.2
 _LOOK_AFTER_S = 1.0
 _WAKE_S = 5.0
@@ -57,6 +58,7 @@ class Workflows:
         )
         self._register()
         self.flows: dict[str, Flow] = {}
+        self.turns = Turns(store.engine, claim)
         self._looking_after = Repeating("look after the others", _LOOK_AFTER_S, self._look_after)
         self._waking = Repeating("wake what is paused", _WAKE_S, self._wake)
 
@@ -66,8 +68,6 @@ class Workflows:
             await asyncio.to_thread(self.store.forget_messages)
         await asyncio.to_thread(DBOS.launch)
         await DBOS.register_queue_async(_EXPERIMENTS, polling_interval_sec=_POLL_S)
-        # One at a time, so that what limits the requests to a service does so for all replicas together.
-        await DBOS.register_queue_async(_TURNS, partition_concurrency=1, polling_interval_sec=_POLL_S)
         await asyncio.to_thread(self._look_after)
         self._looking_after.start()
         self._waking.start()
@@ -81,6 +81,7 @@ class Workflows:
             DBOS.enqueue_workflow(_EXPERIMENTS, self.experiment, id, attempt)
 
     async def cancel(self, id: str, attempt: int) -> None:
+        # Under flow-2, in a process of an earlier version, a turn was a child.
         await DBOS.cancel_workflow_async(workflow_id(id, attempt), cancel_children=True)
 
     def close(self) -> None:
@@ -90,6 +91,7 @@ class Workflows:
         DBOS.destroy()
 
     def _look_after(self) -> None:
+        self.turns.tidy()
         look_after(self.store, self.claim, self._start)
 
     def _wake(self) -> None:
@@ -117,8 +119,10 @@ class Workflows:
 
         @step(name="work", preemptible=True)
         async def work(id: str, attempt: int, name: str, service: str) -> bool:
-            """Whether nothing is left there."""
-            return await self._work(self._run(id, attempt), PhaseName(name), service)
+            """A turn at a service: whether nothing is left there."""
+            # One at a time, so that what limits the requests to a service does so for all replicas together.
+            async with self.turns.at(service):
+                return await self._work(self._run(id, attempt), PhaseName(name), service)
 
         @step(name="close_phase")
         async def close_phase(id: str, attempt: int, name: str) -> None:
@@ -133,34 +137,18 @@ class Workflows:
             state = ExperimentState.COMPLETED if cause is None else ExperimentState.FAILED
             await asyncio.to_thread(self._run(id, attempt).attempt.end, state, cause)
 
-        @DBOS.workflow(name="turn", max_recovery_attempts=1000)
-        async def turn(id: str, attempt: int, name: str, service: str) -> bool:
-            return await work(id, attempt, name, service)
-
-        async def turns(id: str, attempt: int, name: str, services: list[str], number: int) -> list[str]:
-            """A turn at each of the services, side by side. Return those where something is left."""
-            handles = []
-            for service in services:
-                turn_id = f"{workflow_id(id, attempt)}/{name}/{service}/{number}"
-                with SetWorkflowID(turn_id), SetEnqueueOptions(queue_partition_key=service):
-                    handles.append(await DBOS.enqueue_workflow_async(_TURNS, turn, id, attempt, name, service))
-            ended = [await handle.get_result(polling_interval_sec=_POLL_S) for handle in handles]
-            return [service for service, is_done in zip(services, ended, strict=True) if not is_done]
-
         @DBOS.workflow(name="experiment", max_recovery_attempts=1000)
         async def experiment(id: str, attempt: int) -> None:
             cause = None
             try:
                 await prepare(id, attempt)
                 for name in STAGES:
-                    services, number = await plan(id, attempt, name.value), 0
+                    services = await plan(id, attempt, name.value)
                     while services:
-                        services = await turns(id, attempt, name.value, services, number)
-                        number += 1
+                        ended = await _all(work(id, attempt, name.value, service) for service in services)
+                        services = [service for service, is_done in zip(services, ended, strict=True) if not is_done]
                     await close_phase(id, attempt, name.value)
                 await analyze(id, attempt)
-            except dbos_error.DBOSAwaitedWorkflowCancelledError:
-                raise
             except Exception as error:
                 log.exception("experiment %s failed", id)
                 cause = str(error)
@@ -205,6 +193,15 @@ class Workflows:
                 log.warning("%s %s: could not be told: %s", run.id, name, error)
 
         return Tell(say, self.settings.patience_s)
+
+
+async def _all(steps: Iterable[Awaitable[bool]]) -> list[bool]:
+    """Side by side. They begin in their order, by which the engine knows them again; none is left behind."""
+    ended = await asyncio.gather(*steps, return_exceptions=True)
+    for one in ended:
+        if isinstance(one, BaseException):
+            raise one
+    return cast(list[bool], ended)
 
 
 def _may_pass(error: BaseException) -> bool:
