@@ -83,7 +83,8 @@ class Replicas:
         generator = self.a.processes["generator"]
         generator.send_signal(signal.SIGSTOP)
         try:
-            wait_for(lambda: sum(self.under_way().values()) == 2, 60, "a turn at the generator")
+            turns = "select count(*) from queue where service = 'generator'"
+            wait_for(lambda: query(self.database, turns) == [(1,)], 60, "a turn at the generator")
             time.sleep(0.5)
             yield
         finally:
@@ -95,8 +96,8 @@ def _next_version(home: Path) -> Path:
     package = home / "next" / "plumbline_coordinator"
     shutil.copytree(Path(plumbline_coordinator.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     source = (package / "workflows.py").read_text()
-    assert "return await work(id, attempt, name, service)" in source
-    (package / "workflows.py").write_text(source.replace("await work(id, attempt,", "await work(id, int(attempt),"))
+    assert "work(id, attempt, name.value, service)" in source
+    (package / "workflows.py").write_text(source.replace("work(id, attempt, name", "work(id, int(attempt), name"))
     (package / "__init__.py").write_text(f'"""The next version."""\n\n__version__ = "{NEXT_VERSION}"\n')
     return package.parent
 

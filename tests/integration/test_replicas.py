@@ -1,5 +1,6 @@
 """Several coordinators on one PostgreSQL: whatever becomes of them, an experiment ends as an undisturbed one."""
 
+import asyncio
 import random
 import signal
 import time
@@ -7,6 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from plumbline_coordinator.database import connect, migrate
+from plumbline_coordinator.lease import claim
+from plumbline_coordinator.turns import Turns
 
 from tests.chaos import System, endure
 from tests.integration.test_killed_services import asked, outcome
@@ -49,7 +53,7 @@ def ends_as_undisturbed(replicas: Replicas, id: str, undisturbed: dict[str, Any]
 
 
 def test_the_work_is_shared_and_cancelled_through_any_replica(replicas: Replicas, undisturbed: dict[str, Any]) -> None:
-    """A service is asked by one replica at a time; which one, changes from turn to turn."""
+    """An experiment runs in whichever replica takes it first."""
     statement = "select distinct split_part(executor_id, '-', 1) from dbos.workflow_status"
     for number in range(20):
         if {name for (name,) in query(replicas.database, statement)} == {"a", "b"}:
@@ -66,6 +70,34 @@ def test_the_work_is_shared_and_cancelled_through_any_replica(replicas: Replicas
     wait_for(lambda: not replicas.under_way(), 10, "the replicas to stop")
     assert replicas.rows("cancelled") == kept != replicas.rows("undisturbed")
     assert owner.coordinator.http.get("/v1/experiments/cancelled/results").status_code == 409
+
+
+def test_a_turn_at_a_service_in_another_replica_is_waited_for_while_that_lives(running: Replicas) -> None:
+    engine = connect(running.server.create("turns"))
+    migrate(engine)
+    first, second = claim(engine, "first", LEASE_S), claim(engine, "second", LEASE_S)
+    first.acquire()
+    second.acquire()
+    seen = list[bool]()
+
+    async def take() -> None:
+        async with Turns(engine, second).at("generator"):
+            seen.append(first_lives)
+
+    async def run() -> None:
+        nonlocal first_lives
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            await Turns(engine, first).at("generator").__aenter__()  # and never leaves
+            tasks.create_task(take())
+            await asyncio.sleep(2 * LEASE_S)
+            first_lives = False
+            await asyncio.to_thread(first.release)
+
+    first_lives = True
+    asyncio.run(run())
+    second.release()
+    engine.dispose()
+    assert seen == [False]
 
 
 def test_a_killed_replica_is_taken_over(replicas: Replicas, undisturbed: dict[str, Any]) -> None:

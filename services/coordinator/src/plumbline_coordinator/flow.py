@@ -67,6 +67,7 @@ class Flow:
         async with self._changed:
             self._under_way -= 1
             self._changed.notify(max(0, self.at_once - self._under_way))
+        await asyncio.sleep(0)  # whoever was told asks now, and this answer is dealt with while that is under way
 
     def _refused(self, error: ProblemError, begun: float) -> None:
         now = time.monotonic()
