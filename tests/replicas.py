@@ -15,7 +15,7 @@ from tests.postgresql import PostgreSQL, query
 from tests.services import MODEL_FREE
 from tests.stack import Stack, wait_for
 
-ITEMS, BATCH, CONCURRENCY, LEASE_S = 9, 3, 2, 3.0
+ITEMS, BATCH, CONCURRENCY, LEASE_S = 60, 3, 2, 3.0
 CHUNKS = 2 * 2 * ITEMS // BATCH  # two arms, two languages: what the generator is asked for
 NEXT_VERSION = "9.9.9"
 UNDER_WAY = CONCURRENCY  # batches of one service that a fault can cost, as the limit holds for all replicas together

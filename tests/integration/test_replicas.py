@@ -87,7 +87,8 @@ def test_a_turn_at_a_service_in_another_replica_is_waited_for_while_that_lives(r
     async def run() -> None:
         nonlocal first_lives
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-            await Turns(engine, first).at("generator").__aenter__()  # and never leaves
+            turn = Turns(engine, first).at("generator")
+            await turn.__aenter__()  # and never leaves
             tasks.create_task(take())
             await asyncio.sleep(2 * LEASE_S)
             first_lives = False

@@ -157,10 +157,9 @@ class Lease:
             yield {self.holder} | {holder for holder, lives in found.items() if lives or doubtful}
 
     def lives(self, holder: ColumnElement[str]) -> ColumnElement[bool]:
-        if time.monotonic() < self._doubtful_until:
-            return true()
-        living = select(lease.c.holder).where(lease.c.expires > func.clock_timestamp(), self._is_there())
-        return holder.in_(living)
+        doubtful = time.monotonic() < self._doubtful_until
+        renewed = true() if doubtful else lease.c.expires > func.clock_timestamp()
+        return holder.in_(select(lease.c.holder).where(renewed, self._is_there()))
 
     def _is_there(self) -> ColumnElement[bool]:
         return or_(lease.c.holder == self.holder, not_(self._gone()))
