@@ -88,7 +88,7 @@ def _verdict(reply: str, wanted: Sequence[str], material: str) -> Found:
 
 def _is_copied(verdict: str, material: str) -> bool:
     """Whether the material says the same, whatever the quotes, escapes and spaces."""
-    return bool(material) and _bare(verdict) in _bare(material)
+    return "{" in material and _bare(verdict) in _bare(material)  # with braces; most material has none
 
 
 def _bare(text: str) -> str:
