@@ -30,7 +30,7 @@ from .waking import wake
 log = logging.getLogger(__name__)
 _EXPERIMENTS = "experiments"
 _POLL_S = 0.2
-_LOOK_AFTER_S = 1.0
+_LOOK_AFTER_S = 0.5
 _WAKE_S = 5.0
 _WITHOUT_END = 10_000_000  # tries: a database is waited for as long as a service is
 
