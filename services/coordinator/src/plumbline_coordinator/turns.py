@@ -2,17 +2,17 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from sqlalchemy import Engine, and_, delete, func, not_, or_, select, text
+from sqlalchemy import Connection, Engine, and_, delete, func, not_, or_, select
 
 from .database import insert_new
 from .lease import Claim
 from .tables import queue
 from .transactions import Transactions
 
-_LOCK = 727273  # any fixed number: who is next is decided by one process after the other
+_LOCK = 727273  # any fixed number: the queue is changed by one process after the other
 _POLL_S = 0.2
 
 
@@ -39,16 +39,22 @@ class Turns(Transactions):
 
     def tidy(self) -> None:
         """Remove rows of the dead, and those here that nobody wants any more, whatever kept them. Synchronous."""
-        mine = queue.c.holder == self._claim.holder
-        unwanted = and_(mine, queue.c.ticket.not_in(tuple(self._wanted)))
-        with self._write() as connection:
+        with self._alone() as connection:
+            # Read in here: what was wanted before may lack the ticket of a row that was made meanwhile.
+            mine = queue.c.holder == self._claim.holder
+            unwanted = and_(mine, queue.c.ticket.not_in(tuple(self._wanted)))
             connection.execute(delete(queue).where(or_(unwanted, not_(self._claim.lives(queue.c.holder)))))
+
+    @contextmanager
+    def _alone(self) -> Iterator[Connection]:
+        with self._write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            yield connection
 
     def _is_next(self, service: str, ticket: str) -> bool:
         """The row is made here, and made again at the end where another process took this one for dead."""
-        with self._write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("select pg_advisory_xact_lock(:id)"), {"id": _LOCK})
+        with self._alone() as connection:
             here = queue.c.service == service
             if connection.scalar(select(queue.c.ticket).where(queue.c.ticket == ticket)) is None:
                 last = connection.scalar(select(func.max(queue.c.place)).where(here)) or 0
