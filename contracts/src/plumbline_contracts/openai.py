@@ -17,7 +17,7 @@ from .common import Describe, Problem, Request, Response, Text, implementation_o
 from .generator import Models
 
 NAME = "openai"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 
 Stop = Annotated[Text, Field(min_length=1, max_length=200)]
 Tokens = list[Annotated[int, Field(ge=0)]]
@@ -238,6 +238,9 @@ class OpenAI(Protocol):
 
     async def listed(self) -> ModelList: ...
 
+    async def retrieved(self, model: str) -> ListedModel:
+        """The one of that name in the list, or the problem `unknown-model`."""
+
 
 Implementation = Annotated[OpenAI, Depends(implementation_of(OpenAI))]
 Chunk = TypeVar("Chunk", bound=BaseModel)
@@ -268,6 +271,12 @@ _STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream
 async def models(server: Implementation) -> ModelList:
     """The generator's own `GET /v1/models`, with what OpenAI's clients look for beside it."""
     return await server.listed()
+
+
+@router.get("/models/{model:path}", operation_id="openai_model")
+async def model(model: str, server: Implementation) -> ListedModel:
+    """A model of the list. Its name may have a slash, and clients may send that encoded (`%2F`) or as it is."""
+    return await server.retrieved(model)
 
 
 @router.post("/completions", operation_id="openai_completion", response_model=Completion, responses=_STREAM)

@@ -50,6 +50,27 @@ def test_models_are_listed_for_both_kinds_of_client(service: httpx.Client, clien
     assert service.get("/v1/models").json()["models"][0]["name"] == "tiny"
 
 
+def test_a_model_is_retrieved_by_its_name_also_by_one_with_a_slash(hub: Path, serve: Serve) -> None:
+    service = serve(MODELS_DIR=hub, THREADS=1)
+    with openai.OpenAI(base_url=f"{service.base_url}/v1", api_key="none", max_retries=0) as client:
+        assert HUB_MODEL in {one.id for one in client.models.list()}
+        assert [client.models.retrieve(one.id) for one in client.models.list()] == list(client.models.list())
+        with pytest.raises(openai.NotFoundError, match=f"'nobody/nothing' is not among .*{HUB_MODEL}") as unknown:
+            client.models.retrieve("nobody/nothing")
+        with pytest.raises(openai.NotFoundError, match="'artifact:none' is not among"):
+            client.models.retrieve("artifact:none")
+    assert (unknown.value.code, unknown.value.type) == ("model_not_found", "invalid_request_error")
+    owner, name = HUB_MODEL.split("/")
+    encoded, plain = (service.get(f"/v1/models/{owner}{slash}{name}") for slash in ("%2F", "/"))
+    assert encoded.json() == plain.json() and plain.json()["id"] == HUB_MODEL
+
+
+def test_what_the_contract_has_below_models_stays_its_own(service: httpx.Client) -> None:
+    known, unknown = (service.get("/v1/models/identity", params={"model": model}) for model in ("tiny", "nope"))
+    assert known.json()["engine"] == "transformers"
+    assert (unknown.status_code, unknown.headers["content-type"]) == (422, "application/problem+json")
+
+
 def test_choices_differ_and_a_seed_repeats_them(client: openai.OpenAI) -> None:
     def texts(seed: int | None) -> list[str]:
         answer = client.completions.create(model="tiny", prompt="one", n=3, seed=seed, temperature=2)

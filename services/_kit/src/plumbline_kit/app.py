@@ -10,11 +10,12 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import Response
 from plumbline_contracts import operations
 from plumbline_contracts.export import document
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.routing import BaseRoute
 
 from . import errors, logs
 from .declared import Declared, takes_header
@@ -44,16 +45,15 @@ def create_app(
             yield {"implementation": implementation, "describe": errors.describe}
 
     app = FastAPI(title=f"Plumbline {contract.NAME}", version=contract.VERSION, lifespan=lifespan)
-    routers = [*(facade.router for facade in facades), contract.router, operations.router]
-    for router in routers:
-        app.include_router(router)
+    routes = _in_order([*(facade.router for facade in facades), contract.router, operations.router])
+    app.include_router(APIRouter(routes=routes))
     described = document(contract)
     app.openapi = lambda: described  # type: ignore[method-assign]
     errors.install(app)
     app.add_middleware(ETags, tagged=Declared(described, "get", takes_header("if-none-match")))
     app.add_middleware(Idempotency, repeatable=Declared(described, "post", takes_header("idempotency-key")))
     app.add_middleware(Guard, token=settings.token, max_bytes=settings.max_request_bytes)
-    app.add_middleware(Observe, routes=[route for router in routers for route in router.routes])
+    app.add_middleware(Observe, routes=routes)
     for facade in facades:
         app.add_middleware(Facade, facade=facade, contract=contract)
 
@@ -62,6 +62,12 @@ def create_app(
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def _in_order(routers: Sequence[APIRouter]) -> list[BaseRoute]:
+    """The first that fits answers, so whatever takes any path below its own comes after all that name theirs."""
+    routes = [route for router in routers for route in router.routes]
+    return sorted(routes, key=lambda route: ":path}" in getattr(route, "path", ""))
 
 
 def serve(contract: ModuleType, load: Load, settings: ServiceSettings, facades: Sequence[ModuleType] = ()) -> None:

@@ -1,10 +1,12 @@
 """Routes in the shape of another API: their problems are told as the clients of that API parse them. Pure ASGI."""
 
 import json
+from collections.abc import Sequence
 from types import ModuleType
 
 from plumbline_contracts.common import Problem
 from starlette.datastructures import MutableHeaders
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -16,10 +18,10 @@ class Facade:
 
     def __init__(self, app: ASGIApp, facade: ModuleType, contract: ModuleType) -> None:
         self.app, self.refusal = app, facade.refusal
-        self.paths = {route.path for route in facade.router.routes} - {route.path for route in contract.router.routes}
+        self.routes, self.others = facade.router.routes, contract.router.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in self.paths:
+        if scope["type"] != "http" or _has(self.others, scope) or not _has(self.routes, scope):
             await self.app(scope, receive, send)
             return
         start: Message | None = None
@@ -39,6 +41,11 @@ class Facade:
             await send(message)
 
         await self.app(scope, receive, send_reshaped)
+
+
+def _has(routes: Sequence[BaseRoute], scope: Scope) -> bool:
+    """Whether one of them is at the path, for whatever method."""
+    return any(route.matches(scope)[0] is not Match.NONE for route in routes)
 
 
 def _is_problem(start: Message) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from plumbline_contracts import openai
 from plumbline_contracts.generator import Generation, GenerationRequest, Model, Origin
+from plumbline_kit.errors import ProblemError
 
 from . import asked, told
 from .around import Around
@@ -92,6 +93,13 @@ class OpenAIFacade(Around):
     async def listed(self) -> openai.ModelList:
         models = (await self.models()).models
         return openai.ModelList(models=models, object="list", data=[_listed(model) for model in models])
+
+    async def retrieved(self, model: str) -> openai.ListedModel:
+        models = {one.name: one for one in (await self.models()).models}
+        if model not in models:
+            detail = f"{model!r} is not among the models that are listed here: {', '.join(models) or 'none'}."
+            raise ProblemError(422, "unknown-model", detail)
+        return _listed(models[model])
 
 
 def _head(kind: str, model: str) -> dict[str, Any]:
