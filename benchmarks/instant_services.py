@@ -3,7 +3,6 @@
 Their answers are made of the id of an item alone, so that what came through the coordinator can be checked.
 """
 
-import asyncio
 import json
 import sys
 from types import UnionType
@@ -103,4 +102,4 @@ def _texts(id: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), Instant(latency=float(sys.argv[2]))))
+    serve(int(sys.argv[1]), Instant(latency=float(sys.argv[2])))

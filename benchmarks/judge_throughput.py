@@ -1,9 +1,10 @@
 """The judge service against one call after another, as just-eval and most scripts ask, and against the ideal.
 
-    python benchmarks/judge_throughput.py [--items 1000] [--latency 0.2] [--concurrency 64] [--long 0]
+    python benchmarks/judge_throughput.py [--items 1000] [--latency 0.2] [--concurrency 64] [--awake] [--long 0]
 
 The judge model is a stand-in that answers after `--latency` seconds, whoever asks. The loop is measured on a sample and
-scaled to all items. `--long N` adds N items against a stand-in without latency, and the memory along the way.
+scaled to all items. `--awake` keeps the machine's cores from sleeping between answers. `--long N` adds N items against
+a stand-in without latency, and the memory along the way.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import aiohttp
@@ -23,7 +24,7 @@ from openai import OpenAI
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from benchmarks.stand_in import serve  # noqa: E402
+from benchmarks.stand_in import cores_awake, serve  # noqa: E402
 from tests.stack import free_port, wait_for  # noqa: E402
 
 ASPECTS = ("helpfulness", "clarity", "factuality", "depth", "engagement")
@@ -32,12 +33,12 @@ BATCH, IN_FLIGHT, SAMPLE = 64, 4, 25
 TLS = httpx.create_ssl_context(trust_env=False)  # made before the clock runs: it is not the service's time
 
 
-async def stand_in(port: int, latency: float) -> None:
+def stand_in(port: int, latency: float) -> None:
     """Answers every request with the same completion."""
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": REPLY}}
     whole = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
     answer = latency, json.dumps(whole).encode()
-    await serve(port, lambda path, body: answer)
+    serve(port, lambda path, body: answer)
 
 
 @contextmanager
@@ -78,8 +79,8 @@ def item(number: int) -> dict[str, str]:
     return {"id": str(number), "instruction": f"Question {number}?", "response": response, "language": "en"}
 
 
-async def judge(url: str, first: int, count: int) -> list[float]:
-    """Scores of so many items, in requests of BATCH items of which IN_FLIGHT are under way."""
+async def judge(url: str, first: int, count: int) -> tuple[list[float], float]:
+    """Scores of so many items, in requests of BATCH items of which IN_FLIGHT are under way, and the seconds."""
     slots, limits = asyncio.Semaphore(IN_FLIGHT), httpx.Limits(max_connections=IN_FLIGHT)
     async with httpx.AsyncClient(base_url=url, timeout=600, trust_env=False, limits=limits, verify=TLS) as client:
 
@@ -90,8 +91,10 @@ async def judge(url: str, first: int, count: int) -> list[float]:
                 answer = (await client.post("/v1/judgments", json=body)).raise_for_status().json()
                 return [score["score"] for one in answer["judgments"] for score in one["scores"]]
 
+        await asyncio.gather(*(client.get("/livez") for _ in range(IN_FLIGHT)))  # connections are made
+        start = time.perf_counter()
         found = await asyncio.gather(*(ask(start) for start in range(first, first + count, BATCH)))
-        return [score for scores in found for score in scores]
+        return [score for scores in found for score in scores], time.perf_counter() - start
 
 
 async def bare(url: str, count: int, concurrency: int) -> float:
@@ -138,10 +141,8 @@ def row(what: str, items: int, seconds: float, ideal: float, memory: str = "") -
 def compare(items: int, latency: float, concurrency: int) -> None:
     ideal = items * latency / concurrency
     with service(latency, concurrency) as (model, url, pid):
-        asyncio.run(judge(url, 10**9, BATCH))  # connections are made, and what the server offers is known
-        start = time.perf_counter()
-        scores = asyncio.run(judge(url, 0, items))
-        seconds = time.perf_counter() - start
+        asyncio.run(judge(url, 10**9, BATCH))  # its connections are made, and what the server offers is known
+        scores, seconds = asyncio.run(judge(url, 0, items))
         assert scores == [4.0] * 5 * items
         floor = asyncio.run(bare(model, items, concurrency))
         start = time.perf_counter()
@@ -159,10 +160,10 @@ def long(items: int, concurrency: int) -> None:
         asyncio.run(judge(url, 10**9, BATCH))
         done = 0
         for upto in sorted({min(items, 1000), items // 4, items // 2, items}):
-            start = time.perf_counter()
             count = upto - done
-            assert asyncio.run(judge(url, done, count)) == [4.0] * 5 * count
-            seconds, done = time.perf_counter() - start, upto
+            scores, seconds = asyncio.run(judge(url, done, count))
+            assert scores == [4.0] * 5 * count
+            done = upto
             print(
                 f"items up to {upto:>7}: {1000 * seconds / count:6.2f} ms an item, peak {peak_mb(pid):.0f} MB",
                 flush=True,
@@ -174,13 +175,15 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--latency", type=float, default=0.2)
     parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--awake", action="store_true", help="keep the cores from sleeping between answers (Linux)")
     parser.add_argument("--long", type=int, default=0)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
-        asyncio.run(stand_in(given.serve, given.latency))
+        stand_in(given.serve, given.latency)
     print(f"{'':34} {'items':>8} {'seconds':>9} {'items/s':>9} {'x ideal':>9} {'peak':>10}")
-    compare(given.items, given.latency, given.concurrency)
+    with cores_awake() if given.awake else nullcontext():
+        compare(given.items, given.latency, given.concurrency)
     if given.long:
         long(given.long, given.concurrency)
 
