@@ -13,8 +13,9 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from .common import Describe, Problem, Request, Response, Text, implementation_of
+from .common import Describe, Request, Response, Text, implementation_of
 from .generator import Models
+from .openai_errors import refusal as refusal
 
 NAME = "openai"
 VERSION = "1.1.0"
@@ -207,21 +208,6 @@ class ModelList(Models):
 
     object: Literal["list"]
     data: list[ListedModel]
-
-
-def refusal(problem: Problem) -> tuple[int, dict[str, Any]]:
-    """Status and body with which OpenAI would tell it."""
-    kind = problem.type.rpartition(":")[2]
-    status = {"unknown-model": 404}.get(kind, 400 if problem.status == 422 else problem.status)
-    types = {401: "authentication_error", 429: "rate_limit_error"}
-    named = problem.errors[0].place.removeprefix("body.") if problem.errors else None
-    error = {
-        "message": problem.detail,
-        "type": types.get(status, "invalid_request_error" if status < 500 else "server_error"),
-        "param": "model" if status == 404 else named,
-        "code": {404: "model_not_found", 401: "invalid_api_key"}.get(status, kind),
-    }
-    return status, {"error": error}
 
 
 class OpenAI(Protocol):

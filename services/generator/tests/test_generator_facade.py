@@ -28,6 +28,17 @@ def client(service: httpx.Client) -> Iterator[openai.OpenAI]:
 
 
 @pytest.fixture(scope="module")
+def hub_service(hub: Path, serve: Serve) -> httpx.Client:
+    return serve(MODELS_DIR=hub, THREADS=1)
+
+
+@pytest.fixture(scope="module")
+def hub_client(hub_service: httpx.Client) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{hub_service.base_url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 def canned(serve: Serve) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{serve(ENGINE='canned').base_url}/v1", api_key="none", max_retries=0) as client:
         yield client
@@ -50,18 +61,17 @@ def test_models_are_listed_for_both_kinds_of_client(service: httpx.Client, clien
     assert service.get("/v1/models").json()["models"][0]["name"] == "tiny"
 
 
-def test_a_model_is_retrieved_by_its_name_also_by_one_with_a_slash(hub: Path, serve: Serve) -> None:
-    service = serve(MODELS_DIR=hub, THREADS=1)
-    with openai.OpenAI(base_url=f"{service.base_url}/v1", api_key="none", max_retries=0) as client:
-        assert HUB_MODEL in {one.id for one in client.models.list()}
-        assert [client.models.retrieve(one.id) for one in client.models.list()] == list(client.models.list())
-        with pytest.raises(openai.NotFoundError, match=f"'nobody/nothing' is not among .*{HUB_MODEL}") as unknown:
-            client.models.retrieve("nobody/nothing")
-        with pytest.raises(openai.NotFoundError, match="'artifact:none' is not among"):
-            client.models.retrieve("artifact:none")
-    assert (unknown.value.code, unknown.value.type) == ("model_not_found", "invalid_request_error")
-    owner, name = HUB_MODEL.split("/")
-    encoded, plain = (service.get(f"/v1/models/{owner}{slash}{name}") for slash in ("%2F", "/"))
+def test_a_model_is_retrieved_by_its_name_also_by_one_with_a_slash(
+    hub_service: httpx.Client, hub_client: openai.OpenAI
+) -> None:
+    listed = list(hub_client.models.list())
+    assert HUB_MODEL in {one.id for one in listed}
+    assert [hub_client.models.retrieve(one.id) for one in listed] == listed
+    for name in ("nobody/nothing", "artifact:none"):
+        with pytest.raises(openai.NotFoundError, match=f"'{name}' is not among .*{HUB_MODEL}") as unknown:
+            hub_client.models.retrieve(name)
+        assert (unknown.value.code, unknown.value.type) == ("model_not_found", "invalid_request_error")
+    encoded, plain = (hub_service.get(f"/v1/models/{HUB_MODEL.replace('/', slash)}") for slash in ("%2F", "/"))
     assert encoded.json() == plain.json() and plain.json()["id"] == HUB_MODEL
 
 
@@ -145,22 +155,20 @@ def test_chat(canned: openai.OpenAI) -> None:
 
 
 def test_a_chat_with_a_model_s_own_template_is_the_completion_of_what_the_template_writes(
-    hub: Path, serve: Serve
+    hub_client: openai.OpenAI,
 ) -> None:
     messages: list[Any] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Name three."}]
     written = "<system>Be brief.\n<user>Name three.\n<assistant>"
     asked: dict[str, Any] = {"model": HUB_MODEL, "max_tokens": 24, "temperature": 0}
-    service = serve(MODELS_DIR=hub, THREADS=1)
-    with openai.OpenAI(base_url=f"{service.base_url}/v1", api_key="none", max_retries=0) as client:
-        chat = client.chat.completions.create(messages=messages, logprobs=True, top_logprobs=2, **asked)
-        text = client.completions.create(prompt=written, logprobs=2, **asked)
-        (scored,) = client.chat.completions.create(messages=messages, stream=True, logprobs=True, **asked)
-        with client.chat.completions.stream(messages=messages, **asked) as events:
-            parts = [event.delta for event in events if event.type == "content.delta"]
-            streamed = events.current_completion_snapshot
-        of_parts = client.chat.completions.create(
-            messages=[{"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}, messages[1]], **asked
-        )
+    chat = hub_client.chat.completions.create(messages=messages, logprobs=True, top_logprobs=2, **asked)
+    text = hub_client.completions.create(prompt=written, logprobs=2, **asked)
+    (scored,) = hub_client.chat.completions.create(messages=messages, stream=True, logprobs=True, **asked)
+    with hub_client.chat.completions.stream(messages=messages, **asked) as events:
+        parts = [event.delta for event in events if event.type == "content.delta"]
+        streamed = events.current_completion_snapshot
+    of_parts = hub_client.chat.completions.create(
+        messages=[{"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}, messages[1]], **asked
+    )
     (one,), (other,) = chat.choices, text.choices
     assert one.message.content == other.text == of_parts.choices[0].message.content == scored.choices[0].delta.content
     assert "".join(parts) == other.text and len(parts) > 3
@@ -179,6 +187,19 @@ def test_a_chat_with_a_model_without_a_template_is_refused_with_the_cause(client
     with pytest.raises(openai.BadRequestError, match="tiny has no chat template; ask with a text") as refused:
         client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "Hello"}])
     assert refused.value.code == "cannot-complete"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_is_too_long_is_told_as_openai_tells_it(
+    client: openai.OpenAI, hub_client: openai.OpenAI, stream: bool
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=r"Prompt 1: .*context length is 256 tokens.* 300, and 16") as text:
+        client.completions.create(model="tiny", prompt=["a", "b" * 300], stream=stream)
+    messages: list[Any] = [{"role": "user", "content": "b" * 300}]
+    with pytest.raises(openai.BadRequestError, match=r"context length is 256 tokens; .* has 318, and 8 new") as chat:
+        hub_client.chat.completions.create(model=HUB_MODEL, messages=messages, max_tokens=8, stream=stream)
+    for error in (text.value, chat.value):
+        assert (error.code, error.type) == ("context_length_exceeded", "invalid_request_error")
 
 
 @pytest.mark.parametrize(
@@ -203,9 +224,6 @@ def test_problems_have_the_shape_that_the_client_parses(service: httpx.Client, c
     assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
     with pytest.raises(openai.NotFoundError):
         client.completions.create(model="nope", prompt="a", stream=True)
-    with pytest.raises(openai.BadRequestError, match="Prompt 1") as long:
-        client.completions.create(model="tiny", prompt=["a", "b" * 300])
-    assert long.value.code == "cannot-complete"
     broken = service.post("/v1/completions", content=b"{", headers={"Content-Type": "application/json"})
     assert (broken.status_code, set(broken.json())) == (400, {"error"})
     own = service.post("/v1/generations", content=b"{", headers={"Content-Type": "application/json"})

@@ -165,3 +165,5 @@ def test_a_prompt_that_is_too_long_or_becomes_too_long_is_an_error(there: Proces
     assert (long["finish_reason"], "context size" in long["cause"]) == ("error", True)
     assert (grows["finish_reason"], "max_new_tokens" in grows["cause"]) == ("error", True)
     assert fits["cause"] is None
+    error = there.post("/v1/completions", json={"model": MODEL, "prompt": "a" * 300}).json()["error"]
+    assert error["code"] == "context_length_exceeded" and "300 tokens" in error["message"]

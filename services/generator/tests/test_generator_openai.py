@@ -130,6 +130,20 @@ def test_a_prompt_that_cannot_be_completed_does_not_fail_the_others(service: Pro
     assert "non-empty" in empty["cause"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_is_too_long_for_the_server_is_told_to_clients_of_openai_as_that(
+    service: Process, stream: bool
+) -> None:
+    def told(prompt: str) -> tuple[int, str, str]:
+        asked = {"model": MODEL, "prompt": prompt, "stream": stream, "temperature": 0}
+        answer = service.post("/v1/completions", json=asked)
+        return answer.status_code, answer.json()["error"]["code"], answer.json()["error"]["message"]
+
+    status, code, message = told("word " * 600)
+    assert (status, code) == (400, "context_length_exceeded") and "512 tokens" in message and "600 input" in message
+    assert told("poison")[:2] == (400, "cannot-complete")
+
+
 @pytest.mark.parametrize(
     ("mode", "cause"),
     [

@@ -141,6 +141,8 @@ def test_a_prompt_that_it_refuses_does_not_fail_the_others(service: Process) -> 
     assert good["finish_reason"] == "length"
     assert (long["finish_reason"], "max_new_tokens" in long["cause"]) == ("error", True)
     assert (poisoned["finish_reason"], "GenerationError" in poisoned["cause"]) == ("error", True)
+    too_long = service.post("/v1/completions", json={"model": MODEL, "prompt": "word " * 600, "temperature": 0})
+    assert (too_long.status_code, too_long.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion
 
-from .failures import Refused
+from .failures import Refused, refused_by_server
 from .outages import by_status, is_not_allowed, not_allowed, too_slow, unavailable, without_password
 from .settings import Settings
 
@@ -115,7 +115,7 @@ class Completions:
             return problem
         if error.status_code >= 500 or error.status_code in _MAY_PASS:
             await self.models()  # when this fails, it is the server that is ill, not the prompt
-        return Refused(f"The server answered {_words(error)}")
+        return refused_by_server(_words(error), error.body)
 
 
 def _words(error: Exception) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from jinja2 import TemplateError
 from plumbline_contracts.generator import GenerationRequest, Prompt
 
-from .failures import PREFIX_WITH_MESSAGES, Refused
+from .failures import PREFIX_WITH_MESSAGES, Refused, TooLong
 from .weights import LoadedModel
 
 
@@ -25,16 +25,15 @@ def rendered(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) ->
     return request.prefix + prompt.text if prompt.text is not None else _chat(loaded, request, prompt)
 
 
-def fault(loaded: LoadedModel, tokens: list[int], new: int) -> str | None:
-    """Why the model cannot continue these tokens by `new` ones; None when it can."""
+def check(loaded: LoadedModel, tokens: list[int], new: int) -> None:
+    """Refused when the model cannot continue these tokens by `new` ones."""
     if not tokens:
-        return "The prompt is empty, and this model has no token that begins a text."
+        raise Refused("The prompt is empty, and this model has no token that begins a text.")
     if loaded.most_tokens is not None and len(tokens) + new > loaded.most_tokens:
-        most = f"The model holds at most {loaded.most_tokens} tokens"
-        return f"{most}; the prompt has {len(tokens)}, and {new} new ones are asked for."
+        most = f"This model's maximum context length is {loaded.most_tokens} tokens"  # clients look for these words
+        raise TooLong(f"{most}; the prompt has {len(tokens)}, and {new} new ones are asked for.")
     if max(tokens) >= loaded.vocabulary:
-        return f"The prompt has token {max(tokens)}; the model's tokens are 0 to {loaded.vocabulary - 1}."
-    return None
+        raise Refused(f"The prompt has token {max(tokens)}; the model's tokens are 0 to {loaded.vocabulary - 1}.")
 
 
 def _chat(loaded: LoadedModel, request: GenerationRequest, prompt: Prompt) -> str:

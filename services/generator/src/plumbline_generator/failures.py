@@ -1,5 +1,7 @@
 """What cannot be completed: a prompt alone, which is a result with its cause, or the whole request."""
 
+import re
+
 from plumbline_contracts.generator import FinishReason, Generation, GenerationRequest
 from plumbline_kit.errors import ProblemError
 
@@ -8,6 +10,27 @@ PREFIX_WITH_MESSAGES = "A prefix goes before texts, not before chat messages or 
 
 class Refused(Exception):
     """This prompt cannot be completed by this model; the message is the cause."""
+
+
+class TooLong(Refused):
+    """It and what is to be written are more tokens than the model's context holds."""
+
+
+class TooLongPrompt(Generation):
+    """The result of a prompt that is TooLong: the contract has no field that tells it from other errors."""
+
+
+# Of OpenAI and those that have its code, of llama.cpp, vLLM, SGLang and TGI.
+_SAYS_TOO_LONG = re.compile(
+    r"context_length_exceeded|exceed_context_size|available context size|(maximum|model's) context length"
+    r"|`inputs` tokens \+ `max_new_tokens` must be|`inputs` must have less than"
+)
+
+
+def refused_by_server(said: str, answer: object = None) -> Refused:
+    """What a server refused with `said`, out of an `answer` that may have a code for it."""
+    kind = TooLong if _SAYS_TOO_LONG.search(f"{said} {answer}") else Refused
+    return kind(f"The server answered {said}")
 
 
 def refuse_what_it_cannot(request: GenerationRequest, engine: str, *features: str) -> None:
@@ -24,8 +47,9 @@ def refuse_what_it_cannot(request: GenerationRequest, engine: str, *features: st
         raise ProblemError(422, "unsupported-decoding", detail)
 
 
-def failed(id: str, prompt_tokens: int, cause: str) -> Generation:
-    return Generation(
+def failed(id: str, prompt_tokens: int, cause: Refused | str) -> Generation:
+    kind = TooLongPrompt if isinstance(cause, TooLong) else Generation
+    return kind(
         id=id,
         text="",
         raw_text="",
@@ -38,5 +62,5 @@ def failed(id: str, prompt_tokens: int, cause: str) -> Generation:
         audited=False,
         logprobs=None,
         prompt_logprobs=None,
-        cause=cause,
+        cause=str(cause),
     )

@@ -19,7 +19,7 @@ from . import __version__
 from .batch import Batch, Row
 from .continuation import Continuation, Work
 from .decoding import complete_plainly
-from .encoding import encode, fault
+from .encoding import check, encode
 from .failures import Refused, failed
 from .folders import ModelFolder, ModelFolders
 from .forward import SharedForward
@@ -156,15 +156,14 @@ def prepared(
     """The prompts that can be completed, and results for those that cannot."""
     rows, refused = [], []
     for prompt in request.prompts:
+        tokens: list[int] = []
         try:
             tokens = encode(loaded, request, prompt)
+            check(loaded, tokens, request.decoding.max_new_tokens)
         except Refused as error:
-            refused.append(failed(prompt.id, 0, str(error)))
-            continue
-        if (cause := fault(loaded, tokens, request.decoding.max_new_tokens)) is None:
-            rows.append(Continuation(loaded, request, prompt, tokens, tell))
+            refused.append(failed(prompt.id, len(tokens), error))
         else:
-            refused.append(failed(prompt.id, len(tokens), cause))
+            rows.append(Continuation(loaded, request, prompt, tokens, tell))
     return rows, refused
 
 

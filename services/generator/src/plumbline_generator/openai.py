@@ -106,7 +106,7 @@ class OpenAIServer:
                 generation = read(answer, prompt.id, request, dialect)
             return generation.model_copy(update={"prompt_sha256": sha256}), answer.system_fingerprint
         except Refused as error:
-            return failed(prompt.id, 0, str(error)), None
+            return failed(prompt.id, 0, error), None
         except ValidationError as error:
             fault = error.errors()[0]
             return failed(prompt.id, 0, f"The server's answer has a wrong {fault['loc'][0]}: {fault['msg']}."), None

@@ -87,7 +87,7 @@ class TGIServer:
             attempts = self._attempts if tell is None else 1  # what was told cannot be told again
             return await retried(ask, on=is_transient, attempts=attempts, timeout=None)
         except Refused as error:
-            return failed(prompt.id, 0, str(error))
+            return failed(prompt.id, 0, error)
 
     async def _completion(
         self, request: GenerationRequest, prompt: Prompt, most: int, deadline: float | None, tell: Tell | None

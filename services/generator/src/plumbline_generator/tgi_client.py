@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
 )
 from plumbline_kit import connections
 
-from .failures import Refused
+from .failures import Refused, refused_by_server
 from .outages import by_status, is_not_allowed, not_allowed, too_slow, unavailable
 from .settings import Settings
 
@@ -117,13 +117,13 @@ class TGIClient:
             return unavailable(f"overloaded: {error}")
         if not isinstance(error, ValidationError):
             await self.check()
-        return Refused(f"The server answered {type(error).__name__}: {error}")
+        return refused_by_server(f"{type(error).__name__}: {error}")
 
 
 def _by_status(error: HfHubHTTPError) -> Exception:
     """An answer that has no `error_type`: mostly of what stands before TGI."""
     status, said = error.response.status_code, f"{error.response.status_code}: {error.response.text[:300]}"
-    return by_status(status, said) or Refused(f"The server answered {said}")
+    return by_status(status, said) or refused_by_server(said)
 
 
 def _client(tls: Any) -> httpx2.AsyncClient:

@@ -6,13 +6,15 @@ from plumbline_contracts import openai
 from plumbline_contracts.generator import Alternative, FinishReason, Generation, TokenLogprob
 from plumbline_kit.errors import ProblemError
 
+from .failures import TooLongPrompt
 from .telling import Part
 
 
 def finish_reason(one: Generation) -> openai.FinishReason:
     """OpenAI's API has no place for a prompt that failed beside others that did not, so it fails all of them."""
     if one.finish_reason == FinishReason.ERROR:
-        raise ProblemError(422, "cannot-complete", f"Prompt {one.id}: {one.cause}")
+        kind = "context-length-exceeded" if isinstance(one, TooLongPrompt) else "cannot-complete"
+        raise ProblemError(422, kind, f"Prompt {one.id}: {one.cause}")
     if one.finish_reason == FinishReason.CANCELLED:
         raise ProblemError(503, "shutting-down", "The text could not be finished; ask again.", retry_after=1)
     return "length" if one.finish_reason == FinishReason.LENGTH else "stop"
