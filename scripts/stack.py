@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 from compose import (
@@ -25,7 +26,10 @@ from compose import (
     url,
     volumes,
 )
+from containers import Containers, checks_of
 from dotenv import dotenv_values
+from plumbline.local.readiness import refuse_to_wait_in_vain
+from plumbline_kit.errors import ProblemError
 
 WAIT_S = 900.0
 TINYWORLD = {
@@ -69,30 +73,47 @@ def up(given: Mapping[str, str]) -> int:
     started = time.monotonic()
     if build and compose("build", *build, env=env).returncode != 0:
         return 1
-    status = _start(env)
+    status = _start(env, config)
     if status == 0:
         _next_step(given, token_file(config), time.monotonic() - started)
     return status
 
 
-def _start(env: Mapping[str, str]) -> int:
-    """Start and wait; a service that ends again and again is shown with its last words instead of waited for."""
+def _start(env: Mapping[str, str], config: Mapping[str, Any]) -> int:
+    """Start and wait; not for a service that ends again and again, which is shown with its last words, and not where
+    only a person can mend what is lacking, which is told."""
+    containers = Containers(config, checks_of(running(env)))
     command = [*COMPOSE, "up", "--detach", "--wait", "--wait-timeout", str(int(WAIT_S)), "--remove-orphans"]
     with subprocess.Popen(command, cwd=ROOT, env=dict(env)) as process:
         while process.poll() is None:
             time.sleep(2)
-            if restarting := [one["Service"] for one in running(env) if one["State"] == "restarting"]:
-                process.terminate()
-                process.wait()
+            found = running(env)
+            if restarting := [one["Service"] for one in found if one["State"] == "restarting"]:
+                _end(process)
                 return _show(restarting, "ends again and again", env)
+            try:
+                refuse_to_wait_in_vain(containers.awaited(found, checks_of(found)))
+            except ProblemError as problem:
+                _end(process)
+                print(f"\n{problem.detail}", file=sys.stderr)
+                return _mend()
     unwell = [one["Service"] for one in running(env) if (one["State"], one.get("Health")) != ("running", "healthy")]
     return 0 if process.returncode == 0 else _show(unwell, "is not ready", env)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    process.wait()
 
 
 def _show(names: list[str], what: str, env: Mapping[str, str]) -> int:
     for name in names:
         print(f"\nThe {name} {what}. Its last words:", file=sys.stderr, flush=True)
         compose("logs", "--no-color", "--no-log-prefix", "--tail", "8", name, env=env, stdout=sys.stderr)
+    return _mend()
+
+
+def _mend() -> int:
     print("\nThe other services run on. Mend the cause and run `make up` again, or `make down`.", file=sys.stderr)
     return 1
 

@@ -212,6 +212,22 @@ def test_what_would_not_work_is_refused_before_anything_starts(
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
 
 
+def test_what_only_a_person_can_mend_is_told_at_once_with_what_is_ready(
+    containers: ComposeStack, tmp_path: Path
+) -> None:
+    """A fresh start, where the coordinator waits for the others, and a changed setting of a stack that runs."""
+    tmp_path.chmod(0o755)  # the service is another user
+    containers.make("down")
+    for _ in range(2):
+        done = containers.make("up", TRANSLATOR_PACKAGES_DIR=str(tmp_path))
+        assert done.returncode == 1
+        assert "waiting does not help: translator: 503: There is no usable Argos package" in done.stderr, done.stderr
+        ready = set(done.stderr.split("Ready were: ")[1].split(".")[0].split(", "))
+        assert {"postgres", *NAMES} - {"translator", "coordinator"} <= ready
+        assert "Mend the cause and run `make up` again" in done.stderr
+        containers.up()
+
+
 def test_clean_asks_before_it_removes_the_data(containers: ComposeStack) -> None:
     nothing = {"PLUMBLINE_HOME": str(containers.home / "nothing")}
     done = containers.make("clean", **nothing)

@@ -16,7 +16,7 @@ from plumbline_kit import app, settings
 from plumbline_kit.errors import ProblemError
 
 router = APIRouter()
-ASKED, ENDED, CLOSED, BROKEN = Path("asked"), Path("ended"), Path("closed"), Path("broken")
+ASKED, ENDED, CLOSED, BROKEN, AWAY = map(Path, ("asked", "ended", "closed", "broken", "away"))
 
 
 @router.get("/waits")
@@ -54,6 +54,8 @@ class Slow:
     async def check(self) -> None:
         if BROKEN.exists():
             raise ProblemError(503, "broken", "It is broken.\nA second line.")
+        if AWAY.exists():
+            raise ProblemError(503, "away", "It is away.", retry_after=1)
 
     def info(self) -> Info:
         return Info(

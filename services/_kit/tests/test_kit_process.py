@@ -128,7 +128,9 @@ def test_the_health_check_says_why_a_service_is_not_ready(slow: Slow) -> None:
     slow.start(grace_seconds=1)
     assert health(slow.port) == (0, "")
     (slow.folder / "broken").touch()
-    assert health(slow.port) == (1, "503: It is broken.\n")
+    assert health(slow.port) == (3, "503: It is broken.\n"), "a person has to mend it"
+    (slow.folder / "broken").rename(slow.folder / "away")
+    assert health(slow.port) == (1, "503: It is away.\n"), "it says when to ask again"
 
 
 def test_the_health_check_imports_no_library() -> None:

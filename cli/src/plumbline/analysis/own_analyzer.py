@@ -18,7 +18,7 @@ from plumbline_kit.errors import ProblemError
 from plumbline_kit.folder_store import FolderStore
 from pydantic import BaseModel
 
-from ..local.readiness import Awaited, Ended, wait
+from ..local.readiness import AwaitedProcess, Ended, wait
 
 _MODULE = "plumbline_analyzer"
 _START_S = 120.0
@@ -107,7 +107,7 @@ def _start(url: str, folder: Path, log: int) -> subprocess.Popen[bytes]:
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     try:
-        wait([Awaited("analyzer", url, process, process.pid)], _START_S, lambda _: None)
+        wait([AwaitedProcess("analyzer", url, process, process.pid)], _START_S, lambda _: None)
     except Ended as error:
         words = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
         raise ProblemError(503, "not-ready", "The analyzer ended at its start: " + " / ".join(words)) from error

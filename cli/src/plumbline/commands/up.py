@@ -21,7 +21,7 @@ from ..client import DEFAULT_URL
 from ..local import readiness
 from ..local.logs import last_lines
 from ..local.processes import RunFolder, start, stop
-from ..local.readiness import Awaited
+from ..local.readiness import AwaitedProcess
 from ..local.services import LocalService, environment_for, local_services
 from ..options import HOME, Home, Json
 from ..terminal import Terminal, plain, reporting
@@ -63,11 +63,11 @@ def up(
             try:
                 for one in chosen:
                     if (record := records[one.name]) is not None:
-                        awaited.append(Awaited(one.name, record.url, None, record.pid))
+                        awaited.append(AwaitedProcess(one.name, record.url, None, record.pid))
                         continue
                     refuse_taken_port(one)
                     process, positions[one.name] = start(one, environment, folder)
-                    awaited.append(Awaited(one.name, one.url, process, process.pid))
+                    awaited.append(AwaitedProcess(one.name, one.url, process, process.pid))
                 _wait(awaited, timeout, terminal)
             except BaseException as error:
                 _end_again(awaited, folder, terminal)
@@ -113,7 +113,7 @@ def refuse_taken_port(service: LocalService) -> None:
     )
 
 
-def _wait(awaited: list[Awaited], timeout: float, terminal: Terminal) -> None:
+def _wait(awaited: list[AwaitedProcess], timeout: float, terminal: Terminal) -> None:
     columns = SpinnerColumn(finished_text="✓"), TextColumn("{task.description:<11}"), TimeElapsedColumn()
     live = terminal.console.is_terminal
     with Progress(
@@ -122,7 +122,7 @@ def _wait(awaited: list[Awaited], timeout: float, terminal: Terminal) -> None:
         tasks = {one.name: progress.add_task(one.name, total=1, state=one.state) for one in awaited}
         told: dict[str, str] = {}
 
-        def show(one: Awaited) -> None:
+        def show(one: AwaitedProcess) -> None:
             progress.update(tasks[one.name], completed=int(one.ready), state=plain(one.state)[:200])
             if not live and told.get(one.name) != one.state:
                 told[one.name] = one.state
@@ -131,7 +131,7 @@ def _wait(awaited: list[Awaited], timeout: float, terminal: Terminal) -> None:
         readiness.wait(awaited, timeout, show)
 
 
-def _end_again(awaited: list[Awaited], folder: RunFolder, terminal: Terminal) -> None:
+def _end_again(awaited: list[AwaitedProcess], folder: RunFolder, terminal: Terminal) -> None:
     """End what this command started, undisturbed by a second Ctrl-C."""
     mine = [one for one in awaited if one.process is not None]
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -146,7 +146,7 @@ def _end_again(awaited: list[Awaited], folder: RunFolder, terminal: Terminal) ->
         signal.signal(signal.SIGINT, before)
 
 
-def _died(service: Awaited, folder: RunFolder, position: int) -> ProblemError:
+def _died(service: AwaitedProcess, folder: RunFolder, position: int) -> ProblemError:
     log, status = folder.log(service.name), service.exit_status
     how = "ended" if service.process is None else f"ended with exit status {status}"
     if service.process is not None and status is not None and status < 0:
@@ -155,7 +155,7 @@ def _died(service: Awaited, folder: RunFolder, position: int) -> ProblemError:
     return ProblemError(503, "service-died", f"The {service.name} {how}. The end of {log}:\n{tail}".rstrip("\n"))
 
 
-def _summary(everything: list[LocalService], awaited: list[Awaited], terminal: Terminal) -> None:
+def _summary(everything: list[LocalService], awaited: list[AwaitedProcess], terminal: Terminal) -> None:
     table = Table("service", "URL", "implementation", "model", box=None, padding=(0, 2, 0, 0), header_style="bold")
     rows: list[tuple[str, str, int | None, str | None]] = [(one.name, one.url, one.pid, None) for one in awaited]
     rows += [(one.name, one.elsewhere, None, "not started here") for one in everything if one.elsewhere]

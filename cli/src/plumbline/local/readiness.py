@@ -2,14 +2,15 @@
 
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import httpx
 import psutil
 from plumbline_contracts.common import Info
 from plumbline_kit.client import problem_of
 from plumbline_kit.errors import ProblemError
+from plumbline_kit.healthcheck import waits_in_vain
 from pydantic import ValidationError
 
 _POLL_S = 0.3
@@ -17,16 +18,22 @@ _POLL_S = 0.3
 
 @dataclass
 class Awaited:
-    """A service under way. `process` is null when another command started it."""
+    """A service under way."""
 
     name: str
+    state: str = field(default="starting", kw_only=True)
+    ready: bool = field(default=False, kw_only=True)
+    waits_in_vain: bool = field(default=False, kw_only=True)
+    """It is not ready, and does not say when to ask again: a person has to mend what it tells."""
+
+
+@dataclass
+class AwaitedProcess(Awaited):
+    """`process` is null when another command started it."""
+
     url: str
     process: subprocess.Popen[bytes] | None
     pid: int
-    state: str = "starting"
-    ready: bool = False
-    waits_in_vain: bool = False
-    """It is not ready, and does not say when to ask again: a person has to mend what it tells."""
 
     @property
     def exit_status(self) -> int | None:
@@ -39,12 +46,12 @@ class Awaited:
 class Ended(Exception):
     """A service ended instead of getting ready."""
 
-    def __init__(self, service: Awaited) -> None:
+    def __init__(self, service: AwaitedProcess) -> None:
         super().__init__(service.name)
         self.service = service
 
 
-def wait(services: list[Awaited], timeout: float, show: Callable[[Awaited], object]) -> None:
+def wait(services: list[AwaitedProcess], timeout: float, show: Callable[[AwaitedProcess], object]) -> None:
     """Return when all are ready; raises Ended, or `not-ready` with what each lacks: after `timeout` seconds, or as soon
     as waiting does not help any of those that are left."""
     deadline = time.monotonic() + timeout
@@ -54,32 +61,36 @@ def wait(services: list[Awaited], timeout: float, show: Callable[[Awaited], obje
                 if not service.ready:
                     _look(service, client)
                     show(service)
-            waiting = [service for service in services if not service.ready]
-            if not waiting:
+            if all(service.ready for service in services):
                 return
-            if all(service.waits_in_vain for service in waiting):
-                raise _not_ready("Not ready, and waiting does not help", services)
+            refuse_to_wait_in_vain(services)
             if time.monotonic() > deadline:
                 raise _not_ready(f"Not ready after {timeout:.0f} seconds", services)
             time.sleep(_POLL_S)
 
 
-def _not_ready(what: str, services: list[Awaited]) -> ProblemError:
+def refuse_to_wait_in_vain(services: Sequence[Awaited]) -> None:
+    """Raise `not-ready` with what each lacks when waiting helps none of those that are not ready."""
+    waiting = [service for service in services if not service.ready]
+    if waiting and all(service.waits_in_vain for service in waiting):
+        raise _not_ready("Not ready, and waiting does not help", services)
+
+
+def _not_ready(what: str, services: Sequence[Awaited]) -> ProblemError:
     states = "; ".join(f"{service.name}: {service.state}" for service in services if not service.ready)
     ready = ", ".join(service.name for service in services if service.ready)
     return ProblemError(503, "not-ready", f"{what}: {states}" + (f" Ready were: {ready}." if ready else ""))
 
 
-def _look(service: Awaited, client: httpx.Client) -> None:
+def _look(service: AwaitedProcess, client: httpx.Client) -> None:
     try:
         response = client.get(f"{service.url}/readyz")
     except httpx.HTTPError:
         service.state, service.waits_in_vain = "starting", False
     else:
         service.ready = response.status_code == 200
-        problem = problem_of(response)
-        service.state = "ready" if service.ready else problem.detail
-        service.waits_in_vain = (problem.status, problem.retry_after) == (503, None)
+        service.state = "ready" if service.ready else problem_of(response).detail
+        service.waits_in_vain = waits_in_vain(response.status_code, response.headers.get("Retry-After"))
     if service.exit_status is not None:
         raise Ended(service)
 
