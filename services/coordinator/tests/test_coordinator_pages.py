@@ -21,7 +21,7 @@ class Failing:
             self.asked.add(question)
             raise ProblemError(503, "no-database", "It is away.")
 
-    def chunks(self, id: str, stage: str, last: int, most: int) -> list[Chunk]:
+    def chunks(self, id: str, stage: str, last: int, most: int, *, lacking: bool) -> list[Chunk]:
         self._answer(("chunks", last))
         return [one for one in (Chunk(0, "en", ("1", "2")), Chunk(1, "fr", ("3",))) if one.number > last]
 

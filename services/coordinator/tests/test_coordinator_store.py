@@ -140,6 +140,18 @@ def test_the_first_cut_into_chunks_stays(store: Store, attempt: Attempt) -> None
     assert attempt.plan(PhaseName.TRANSLATE, []) == []
 
 
+def test_chunks_that_lack_a_result_are_told(store: Store, attempt: Attempt) -> None:
+    some = [Chunk(0, "u", ("1", "2")), Chunk(1, "u", ("3", "4")), Chunk(2, "v", ("1", "2")), Chunk(3, "v", ("3",))]
+    attempt.plan(PhaseName.GENERATE, some)
+    attempt.plan(PhaseName.DETECT, some)
+    assert store.chunks("a", "generate", -1, 9, lacking=True) == some
+    attempt.save(PhaseName.GENERATE, [("u", [Outcome("1", {}), Outcome("2", None, "why"), Outcome("4", {})])])
+    attempt.save(PhaseName.GENERATE, [("v", [Outcome("3", {})])])
+    assert store.chunks("a", "generate", -1, 9, lacking=True) == some[1:3]
+    assert store.chunks("a", "generate", 1, 1, lacking=True) == some[2:3]
+    assert store.chunks("a", "detect", -1, 9, lacking=True) == some
+
+
 def test_results_are_counted_once(store: Store, attempt: Attempt) -> None:
     some = [Outcome("1", {}), Outcome("2", None, "why")]
     attempt.save(PhaseName.GENERATE, [("u", some), ("v", some)])

@@ -224,7 +224,7 @@ class Pages:
         return None
 
     def _more(self) -> bool:
-        while some := self.run.store.chunks(self.run.id, self.stage.name, self._last, _CHUNKS):
+        while some := self.run.store.chunks(self.run.id, self.stage.name, self._last, _CHUNKS, lacking=True):
             self._rest.extend(_grouped(chunk for chunk in some if self.stage.service(chunk.unit) == self.service))
             self._last = some[-1].number
             if self._rest:
