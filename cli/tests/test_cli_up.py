@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from plumbline.commands.up import typed
 from plumbline.local.processes import Record, RunFolder, process_of, stop
 from plumbline.local.services import environment_for, local_services
 from plumbline_contracts.export import CONTRACTS
@@ -71,6 +72,13 @@ def test_the_whole_system_up_and_down(home, plumbline):
     assert set(down.json["ended"]) == set(NAMES)
     assert records(home) == {}
     assert plumbline("down").out.startswith("Nothing runs")
+
+
+def test_what_to_type_next_works_wherever_the_program_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert subprocess.run([typed(), "--help"], stdout=subprocess.DEVNULL).returncode == 0
+    (tmp_path / "plumbline").touch(0o755)
+    assert typed() == "plumbline"
 
 
 def test_one_service_can_be_restarted(home, plumbline):

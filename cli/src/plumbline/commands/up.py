@@ -1,10 +1,13 @@
 """`plumbline up`: start the services on this machine and wait until they are ready."""
 
 import os
+import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import psutil
@@ -180,5 +183,14 @@ def _summary(everything: list[LocalService], awaited: list[AwaitedProcess], term
         terminal.say(f"Running already: {', '.join(already)}.")
     coordinator = next(one for one in everything if one.name == COORDINATOR)
     address = "" if coordinator.url == os.environ.get("PLUMBLINE_URL", DEFAULT_URL) else f" --url {coordinator.url}"
-    terminal.say(f"Next: plumbline run experiments/quickstart.yaml{address}   (to end the services: plumbline down)")
+    command = typed()
+    terminal.say(f"Next: {command} run experiments/quickstart.yaml{address}   (to end the services: {command} down)")
     terminal.data({"services": services})
+
+
+def typed() -> str:
+    """What to type for this program: after `make up` few have its folder on their PATH."""
+    if shutil.which("plumbline") is not None:
+        return "plumbline"
+    script, here = Path(sys.executable).with_name("plumbline"), Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)

@@ -136,7 +136,9 @@ def _phase(
     lacking = items if known is None else items - known.items
     if rate is not None:
         seconds = lacking * rate.seconds / rate.items
-        basis = f"{rate.items / rate.seconds:.3g} items/s in {rate.experiments} experiment(s) with the same services"
+        basis = (
+            f"{_rounded(rate.items / rate.seconds)} items/s in {rate.experiments} experiment(s) with the same services"
+        )
     return PlannedPhase(
         phase=name,
         items=items,
@@ -145,6 +147,10 @@ def _phase(
         seconds=seconds,
         basis=basis,
     )
+
+
+def _rounded(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def _tokens(checked: Checked, arm: Arm, history: History) -> PlannedTokens:
