@@ -94,7 +94,7 @@ def test_a_prompt_that_cannot_be_completed_does_not_fail_the_others(tiny_model: 
     good, long, empty = run(tiny_model.parent, ask("Name", "x" * 250, ""))
     assert [good] == run(tiny_model.parent, ask("Name"))
     assert (long.finish_reason, long.prompt_tokens, long.completion_tokens) == ("error", 250, 0)
-    assert "at most 256 tokens" in str(long.cause)
+    assert "maximum context length is 256 tokens; the prompt has 250" in str(long.cause)
     assert "empty" in str(empty.cause)
 
 
