@@ -117,7 +117,9 @@ def test_interrupting_up_ends_what_was_started(home, plumbline, wait_until):
     pids = [record["pid"] for record in records(home).values()]
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    # `python -m` ends by the signal itself where that came within an exec(), such as of a dataclass that is being
+    # imported; a shell tells 130 of both.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert "ending what was started" in err
     assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
 
