@@ -67,6 +67,23 @@ def test_packing_is_reckoned_as_it_is_done(models: Path) -> None:
         assert Need.of(models / name, "float32", rows=4, most_cache=1, packed=True).loading == 0
 
 
+def test_a_screened_output_layer_is_reckoned(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is the table of the input, too, and large."""
+    for tie in (False, True):
+        model = LlamaForCausalLM(AutoConfig.from_pretrained(models / "a", tie_word_embeddings=tie))
+        model.save_pretrained(models / "a")
+        plain, near = (
+            Need.of(models / "a", "float32", rows=4, most_cache=1, packed=True, screened=screened)
+            for screened in (False, True)
+        )
+        assert near == plain
+        with monkeypatch.context() as any_size:
+            any_size.setattr(memory, "SCREENED_FROM", 1)
+            near = Need.of(models / "a", "float32", rows=4, most_cache=1, packed=True, screened=True)
+        rounded = model.lm_head.weight.bfloat16().nbytes if tie else 0
+        assert near.weights == plain.weights + rounded
+
+
 def test_what_cannot_fit_is_refused_before_it_is_read(models: Path) -> None:
     with pytest.raises(ProblemError, match=r"of weights and .* of keys and values.*GENERATOR_MEMORY_MB") as problem:
         asyncio.run(shelf(models, most_bytes=1000).take("a"))

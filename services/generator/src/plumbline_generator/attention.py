@@ -72,12 +72,16 @@ def attend(
         flash = kernels._scaled_dot_product_flash_attention
         output, logarithm = flash(query, key, value, 0.0, causal, False, scale=scale)[:2]
         return output, logarithm
-    bias = None
-    if mask is not None:  # whose rows must begin at multiples of 8 numbers
-        bias = pad(mask, (0, -mask.shape[-1] % 8))[..., : mask.shape[-1]].expand(*query.shape[:3], -1)
+    bias = None if mask is None else _aligned(mask).expand(*query.shape[:3], -1)
     efficient = kernels._scaled_dot_product_efficient_attention
     output, logarithm = efficient(query, key, value, bias, True, 0.0, causal, scale=scale)[:2]
     return output, logarithm[:, :, : query.shape[2]]  # it is padded
+
+
+def _aligned(mask: Tensor) -> Tensor:
+    """The same, whose rows begin at multiples of 8 numbers; only copied where they do not."""
+    beyond = -mask.shape[-1] % 8
+    return pad(mask, (0, beyond))[..., : mask.shape[-1]] if beyond else mask
 
 
 def attend_plainly(

@@ -12,6 +12,7 @@ from .attention import NAME, Step, register
 from .packing import Packing
 from .passes import EMPTY, Decode, IntoPrefix, IntoTails, Prefix, Shape, Span, Tails, positions
 from .replays import SETTLED, Replays, can_record
+from .screening import Screening, screened_weight
 from .trial import Trial
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,13 @@ class SharedForward:
     def __init__(self, model: PreTrainedModel, shape: Shape) -> None:
         self._model, self.shape, self.device = model, shape, model.device
         self._replays: Replays | None = None
+        self._screening: Screening | None = None
 
     @classmethod
     def of(cls, model: PreTrainedModel, rows: int = 64) -> "SharedForward | None":
         """None where keys depend on more than the tokens before them, or a trial differs from the plain model.
 
-        Weights are packed for steps of so many rows, and steps recorded, where that works.
+        Weights are packed for steps of so many rows, their output screened, and steps recorded, where that works.
         """
         if (cause := _unfit(model)) is None:
             before = model.config._attn_implementation
@@ -43,6 +45,7 @@ class SharedForward:
             except Exception as error:  # an architecture can fail in any way
                 cause = f"{type(error).__name__}: {error}"
             if cause is None:
+                forward._screen(trial, rows)
                 forward._pack(trial, rows)
                 forward._record(trial)
                 return forward
@@ -86,9 +89,26 @@ class SharedForward:
         """One token more for each of the first rows, after so many of its tail; the next logits (rows, vocabulary)."""
         if self._replays is not None and (replay := self._replays.of(tails, prefixes)) is not None:
             return replay.logits(prefixes, written, tokens)
+        return self.logits(*self._next(tails, prefixes, written, tokens), 1)[:, 0]
+
+    def likeliest(
+        self, tails: Tails, prefixes: Sequence[Prefix], written: Sequence[int], tokens: Sequence[int]
+    ) -> list[int]:
+        """The same step, and of each row only the token of the highest logit."""
+        if self._screening is None:
+            return highest(self.advance(tails, prefixes, written, tokens))
+        hidden = self.hidden(*self._next(tails, prefixes, written, tokens))[:, 0]
+        if (found := self._screening.likeliest(hidden)) is None:
+            head: Any = self._model.get_output_embeddings()  # type: ignore[no-untyped-call]
+            found = highest(head(hidden))
+        return found
+
+    def _next(
+        self, tails: Tails, prefixes: Sequence[Prefix], written: Sequence[int], tokens: Sequence[int]
+    ) -> tuple[Tensor, Tensor, Step]:
         places = [[len(prefix) + count] for prefix, count in zip(prefixes, written, strict=True)]
-        step = Decode(tails, prefixes, written, self.device)
-        return self._logits([[token] for token in tokens], torch.tensor(places, device=self.device), step, 1)[:, 0]
+        ids = torch.tensor([[token] for token in tokens], device=self.device)
+        return ids, torch.tensor(places, device=self.device), Decode(tails, prefixes, written, self.device)
 
     def _logits(self, ids: list[list[int]], places: Tensor, step: Step, keep: Tensor | int) -> Tensor:
         return self.logits(torch.tensor(ids, device=self.device), places, step, keep)
@@ -99,6 +119,20 @@ class SharedForward:
         output: Any = self._model(input_ids=ids, position_ids=places, use_cache=False, logits_to_keep=keep, step=step)
         logits: Tensor = output.logits
         return logits
+
+    @torch.inference_mode()
+    def hidden(self, ids: Tensor, places: Tensor, step: Step) -> Tensor:
+        """(rows, tokens, width), which the output layer multiplies."""
+        output: Any = self._model.base_model(input_ids=ids, position_ids=places, use_cache=False, step=step)
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def _screen(self, trial: Trial, rows: int) -> None:
+        try:
+            if (weight := screened_weight(self._model)) is not None and trial.is_output(self, weight):
+                self._screening = Screening(weight, rows)
+        except Exception as error:  # an architecture can fail in any way
+            log.warning("%s is not screened: %s", type(self._model).__name__, error)
 
     def _pack(self, trial: Trial, rows: int) -> None:
         packing = Packing(self._model, rows)
@@ -119,6 +153,12 @@ class SharedForward:
             return trial.fault(self)
         except RuntimeError as error:
             return str(error)
+
+
+def highest(logits: Tensor) -> list[int]:
+    """Of each row (rows, vocabulary)."""
+    found: list[int] = logits.max(-1).indices.tolist()  # argmax takes five times as long on a CPU
+    return found
 
 
 def _unfit(model: PreTrainedModel) -> str | None:

@@ -26,6 +26,7 @@ from .forward import SharedForward
 from .memory import MIB, Need
 from .packing import can_pack
 from .prefixes import common_length
+from .screening import can_screen
 from .settings import Settings
 from .shelf import Shelf
 from .telling import Tell
@@ -103,12 +104,14 @@ class LocalGenerator(contract.Generator):
                 await asyncio.wait([running])
 
     def _need_of(self, folder: ModelFolder) -> Need:
+        kind = self._shelf.device, getattr(torch, self._dtype)
         return Need.of(
             folder.main,
             self._dtype,
             self._batch_size,
             self._kv_cache_bytes,
-            packed=can_pack(self._shelf.device, getattr(torch, self._dtype)),
+            packed=can_pack(*kind),
+            screened=can_screen(*kind),
             adapter=None if folder.base is None else folder.path,
         )
 

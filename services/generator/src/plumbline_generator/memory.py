@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import psutil
 
 MIB = 2**20
+SCREENED_FROM = 2**22  # weights of an output layer: products of smaller ones are as fast
 _STORED = {"float32": ("F32", 4), "bfloat16": ("BF16", 2), "float16": ("F16", 2)}  # safetensors' names, and bytes
 _CGROUP = Path("/sys/fs/cgroup")
 _KEPT_FREE = 0.1  # of all memory, for everything else
@@ -34,9 +35,11 @@ class Need:
         most_cache: int,
         *,
         packed: bool = False,
+        screened: bool = False,
         adapter: Path | None = None,
     ) -> Self:
-        """`packed` where linear layers are stored anew in another order. ValueError where a header cannot be read."""
+        """`packed` where linear layers are stored anew in another order, `screened` where a large output layer is
+        stored in bfloat16, too. ValueError where a header cannot be read."""
         told, tensors = _text_config(folder), _tensors(folder)
         stored, itemsize = _STORED[dtype]
         parameters = sum(tensor.elements for tensor in tensors)
@@ -49,7 +52,8 @@ class Need:
             loading = max(loading, parameters * (4 - itemsize) + own)
         weights = parameters * itemsize
         cache = min(most_cache, _cache(folder, told, itemsize, rows) or most_cache)
-        return cls(weights + tied * itemsize, cache, loading)
+        near = 2 * tied if screened and tied >= SCREENED_FROM else 0
+        return cls(weights + tied * itemsize + near, cache, loading)
 
     @property
     def bytes(self) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from .passes import EMPTY, Tails
+from .passes import EMPTY, IntoPrefix, Tails, positions
 
 if TYPE_CHECKING:
     from .forward import SharedForward
@@ -46,6 +46,14 @@ class Trial:
         found = torch.stack([entered[0], entered[1], advanced[0], advanced[1]]).float()
         apart = self._apart(found, self._expected[[_TOKENS - 2, 2, _TOKENS - 1, 3]])
         return None if apart < self._near else f"its logits differ by {apart:.2g} of their spread"
+
+    @torch.inference_mode()
+    def is_output(self, forward: "SharedForward", weight: Tensor) -> bool:
+        """Whether the logits are the product with these weights (vocabulary, width), and nothing is done to them."""
+        ids = torch.tensor([self._ids], device=forward.device)
+        step = IntoPrefix(EMPTY, self._ids, forward.device)
+        hidden = forward.hidden(ids, positions([(0, _TOKENS)], forward.device), step)[0]
+        return self._apart(hidden @ weight.T, self._expected) < self._near
 
     @torch.inference_mode()
     def _plain(self, model: PreTrainedModel) -> Tensor:
