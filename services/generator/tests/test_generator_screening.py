@@ -54,6 +54,13 @@ def test_few_are_looked_at_where_logits_are_apart_and_all_where_they_are_not() -
     assert likeliest(weight, torch.zeros(64, 64))[0] is None
 
 
+def test_a_row_without_a_highest_logit_is_left_to_the_whole_product() -> None:
+    for broken in (float("nan"), float("inf")):
+        hidden = torch.ones(4, 64)
+        hidden[2, 5] = broken
+        assert Screening(torch.randn(256, 64), rows=4).likeliest(hidden) is None
+
+
 @pytest.fixture
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """On any processor that can, a small model is screened, too."""

@@ -21,10 +21,10 @@ def can_screen(device: str, dtype: torch.dtype) -> bool:
 
 def screened_weight(model: PreTrainedModel) -> Tensor | None:
     """The output layer (vocabulary, width) of a model that is worth it: its float32 weights stay for its input, too."""
-    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    table: Any = model.get_input_embeddings()
     if not can_screen(model.device.type, model.dtype):
         return None
+    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    table: Any = model.get_input_embeddings()
     if type(head) is not nn.Linear or head.bias is not None or head.weight is not getattr(table, "weight", None):
         return None
     weight: Tensor = head.weight.detach()
@@ -45,10 +45,12 @@ class Screening:
         self._rounded = pack(rounded, rows)
 
     def likeliest(self, hidden: Tensor) -> list[int] | None:
-        """The token of the highest logit of each row (rows, width); None where too many come near it."""
-        blocks = product(hidden.bfloat16(), self._rounded).view(len(hidden), -1, _BLOCK)
+        """The token of the highest logit of each row (rows, width); None where too many come near it, or where one has
+        no highest, as a broken model's, whose numbers are none."""
+        near = hidden.bfloat16()
+        blocks = product(near, self._rounded).view(len(hidden), -1, _BLOCK)
         best = blocks.amax(-1)
-        least = self._least(hidden, best.amax(-1).float())
+        least = self._least(hidden, near.float(), best.amax(-1).float())
         rows, block = (best >= least[:, None]).nonzero(as_tuple=True)
         place, within = (blocks[rows, block] >= least[rows, None]).nonzero(as_tuple=True)
         if len(place) > _MOST * len(hidden):
@@ -59,15 +61,14 @@ class Screening:
         for row, logit, token in zip(rows.tolist(), logits.tolist(), tokens.tolist(), strict=True):
             if row not in found or logit > found[row][0]:  # of equal ones the first, as `max` has it
                 found[row] = logit, token
-        return [found[row][1] for row in range(len(hidden))]
+        return [found[row][1] for row in range(len(hidden))] if len(found) == len(hidden) else None
 
-    def _least(self, hidden: Tensor, highest: Tensor) -> Tensor:
-        """What the likeliest token's rounded logit is at least, given the highest of each row.
+    def _least(self, hidden: Tensor, near: Tensor, highest: Tensor) -> Tensor:
+        """What the likeliest token's rounded logit is at least, given what was multiplied and the highest of each row.
 
         By Cauchy and Schwarz: |h w - h' w'| <= |h - h'| |w| + |h'| |w - w'|, and what adding up and rounding the sum
         take. Both the highest and the likeliest may be off by that.
         """
-        near = hidden.bfloat16().float()
         length = near.norm(dim=-1)
         adding = hidden.shape[-1] * torch.finfo(torch.float32).eps * length * self._longest
         off = (hidden - near).norm(dim=-1) * self._longest + length * self._lost + adding
