@@ -17,6 +17,7 @@ from plumbline_generator.shelf import Shelf
 from plumbline_kit.errors import ProblemError
 from plumbline_kit.folder_store import FolderStore
 from safetensors.torch import load_file
+from torch.nn import Linear
 from transformers import AutoConfig, LlamaForCausalLM, PreTrainedModel
 
 
@@ -57,8 +58,10 @@ def test_packing_is_reckoned_as_it_is_done(models: Path) -> None:
         model.save_pretrained(models / name)
         model = model.bfloat16()
         before = sum(weight.nbytes for weight in model.parameters())
-        packing = Packing(model, rows=4)
-        copied = sum(linear.weight.nbytes for _, _, linear in packing._replaced)
+        linear_layers = [layer for layer in model.modules() if isinstance(layer, Linear)]
+        Packing(model, rows=4)
+        assert not any(isinstance(layer, Linear) for layer in model.modules())
+        copied = sum(linear.weight.nbytes for linear in linear_layers)
         tied = model.get_input_embeddings().weight.nbytes if tie else 0
         need = Need.of(models / name, "bfloat16", rows=4, most_cache=1, packed=True)
         assert (need.weights, need.weights + need.loading) == (before + tied, before + copied)

@@ -86,7 +86,7 @@ def test_a_model_that_cannot_be_recorded_runs_all_the_same(
     generator = engine(tiny_model.parent)
     request = ask(*TEXTS, prefix=PREFIX, model=tiny_model.name)
     assert [one.raw_text for one in run(generator, request)] == one_by_one(tiny_model, request)
-    assert "are not recorded: operation not permitted" in caplog.text
+    assert "are not recorded: RuntimeError: operation not permitted" in caplog.text
 
 
 def test_recorded_steps_that_differ_are_not_used(

@@ -54,6 +54,12 @@ def test_few_are_looked_at_where_logits_are_apart_and_all_where_they_are_not() -
     assert likeliest(weight, torch.zeros(64, 64))[0] is None
 
 
+def test_of_equal_tokens_it_is_the_first() -> None:
+    weight = torch.randn(1000, 64, generator=torch.Generator().manual_seed(0))
+    weight[[33, 40, 501, 999]] = 3 * weight[700]
+    assert likeliest(weight, weight[[700]]) == ([33], [33])
+
+
 def test_a_row_without_a_highest_logit_is_left_to_the_whole_product() -> None:
     for broken in (float("nan"), float("inf")):
         hidden = torch.ones(4, 64)

@@ -135,10 +135,13 @@ class SharedForward:
             log.warning("%s is not screened: %s", type(self._model).__name__, error)
 
     def _pack(self, trial: Trial, rows: int) -> None:
-        packing = Packing(self._model, rows)
-        if (cause := self._cause(trial)) is not None:
-            log.warning("%s is not packed: %s", type(self._model).__name__, cause)
+        for whole in (True, False):
+            packing = Packing(self._model, rows, whole=whole)
+            if (cause := self._cause(trial)) is None:
+                return
             packing.undo()
+            level, what = (logging.INFO, "whole layers") if whole else (logging.WARNING, "layers")
+            log.log(level, "%s of %s are not packed: %s", what, type(self._model).__name__, cause)
 
     def _record(self, trial: Trial) -> None:
         if not can_record(self.device):
@@ -151,8 +154,8 @@ class SharedForward:
     def _cause(self, trial: Trial) -> str | None:
         try:
             return trial.fault(self)
-        except RuntimeError as error:
-            return str(error)
+        except Exception as error:  # an architecture can fail in any way
+            return f"{type(error).__name__}: {error}"
 
 
 def highest(logits: Tensor) -> list[int]:

@@ -24,8 +24,8 @@ from .failures import Refused, failed
 from .folders import ModelFolder, ModelFolders
 from .forward import SharedForward
 from .memory import MIB, Need
-from .packing import can_pack
 from .prefixes import common_length
+from .products import can_pack
 from .screening import can_screen
 from .settings import Settings
 from .shelf import Shelf

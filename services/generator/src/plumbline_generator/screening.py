@@ -1,6 +1,7 @@
 """The likeliest token of each row without the product of all the vocabulary in float32: one in bfloat16, which some
 processors multiply eight times as fast, leaves few tokens that can be it, and those are looked at exactly."""
 
+import math
 from typing import Any
 
 import torch
@@ -8,9 +9,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .memory import SCREENED_FROM
-from .packing import pack, product
+from .products import pack, product
 
-_BLOCK = 64  # tokens, of which only the best is looked at first
+_BLOCK = 32  # tokens, of which only the best is looked at first
 _MOST = 64  # candidates per row on average; more are not worth it
 _ROUNDING = 2.0**-8  # of a number in bfloat16, and twice as much as it can be
 
@@ -48,20 +49,19 @@ class Screening:
         """The token of the highest logit of each row (rows, width); None where too many come near it, or where one has
         no highest, as a broken model's, whose numbers are none."""
         near = hidden.bfloat16()
-        blocks = product(near, self._rounded).view(len(hidden), -1, _BLOCK)
-        best = blocks.amax(-1)
+        blocks = product(near, self._rounded).view(len(hidden), _BLOCK, -1)  # of tokens that lie equally far apart
+        best = blocks.amax(1)
         least = self._least(hidden, near.float(), best.amax(-1).float())
         rows, block = (best >= least[:, None]).nonzero(as_tuple=True)
-        place, within = (blocks[rows, block] >= least[rows, None]).nonzero(as_tuple=True)
+        place, within = (blocks[rows, :, block] >= least[rows, None]).nonzero(as_tuple=True)
         if len(place) > _MOST * len(hidden):
             return None
-        rows, tokens = rows[place], (block[place] * _BLOCK + within).clamp_max(len(self._weight) - 1)
+        rows, tokens = rows[place], (within * blocks.shape[2] + block[place]).clamp_max(len(self._weight) - 1)
         logits = (self._weight[tokens] * hidden[rows]).sum(-1)
         found: dict[int, tuple[float, int]] = {}
         for row, logit, token in zip(rows.tolist(), logits.tolist(), tokens.tolist(), strict=True):
-            if row not in found or logit > found[row][0]:  # of equal ones the first, as `max` has it
-                found[row] = logit, token
-        return [found[row][1] for row in range(len(hidden))] if len(found) == len(hidden) else None
+            found[row] = max(found.get(row, (-math.inf, 0)), (logit, -token))  # of equal ones the first
+        return [-found[row][1] for row in range(len(hidden))] if len(found) == len(hidden) else None
 
     def _least(self, hidden: Tensor, near: Tensor, highest: Tensor) -> Tensor:
         """What the likeliest token's rounded logit is at least, given what was multiplied and the highest of each row.
