@@ -19,7 +19,7 @@ from .encoding import rendered
 from .failures import failed
 from .logprobs import piece, token_logprobs
 from .loops import LoopSearch, audited
-from .stopping import cut
+from .stopping import StopSearch, cut
 from .telling import Tell, Telling
 from .weights import LoadedModel
 from .written import CertainReader, TextReader, written_text
@@ -56,25 +56,25 @@ class Continuation:
         self.logprobs: list[TokenLogprob] | None = None if request.logprobs is None else []
         self.prompt_logprobs: list[TokenLogprob] | None = [] if request.prompt_logprobs else None
         self._loaded, self._stop = loaded, request.decoding.stop
-        # Every token writes at least one byte, so a stop string that has just been completed lies in these.
-        self._window = max((len(string.encode()) for string in self._stop), default=0)
         text = None if prompt.tokens is not None else rendered(loaded, request, prompt)
         digest = sha256_of(repr(before) if text is None else text)
         self._sha256 = None if text is None else digest
         rule = request.decoding.stop_loops
-        self._search = None if rule is None else LoopSearch(rule)
+        self._stops = StopSearch(self._stop) if self._stop else None
+        self._loops = None if rule is None else LoopSearch(rule)
         self.audited = rule is not None and audited(digest, rule.audit_share)
-        self._reader = TextReader(loaded.tokenizer, before)
+        self._reader = TextReader(loaded.tokenizer, before) if self._stops or self._loops else None
         self._tell = None if tell is None else self._telling(tell)
 
     def push(self, token: int) -> bool:
         """Write one token more; whether that was the last."""
         self.tokens.append(token)
+        more, open = ("", "") if self._reader is None else (self._reader.read(token), self._reader.open)
         if token in self._loaded.eos:
             self.reason = FinishReason.EOS
-        elif self._stop and self._stopped():
+        elif self._stops is not None and self._stops.read(more, open):
             self.reason = FinishReason.STOP_STRING
-        elif self._search is not None and self._search.read(self._reader.read(token)) and not self.audited:
+        elif self._loops is not None and self._loops.read(more) and not self.audited:
             self.reason = FinishReason.LOOP
         elif len(self.tokens) == self.request.decoding.max_new_tokens:
             self.reason = FinishReason.LENGTH
@@ -101,7 +101,7 @@ class Continuation:
         ended = self.tokens and self.tokens[-1] in self._loaded.eos
         raw_text = written_text(self._loaded.tokenizer, self.before, self.tokens[:-1] if ended else self.tokens)
         text, stopped = cut(raw_text, self._stop)
-        found = None if self._search is None else self._search.found
+        found = None if self._loops is None else self._loops.found
         saved = self.request.decoding.max_new_tokens - len(self.tokens) if self.reason == FinishReason.LOOP else 0
         return Generation(
             id=self.prompt.id,
@@ -126,8 +126,3 @@ class Continuation:
         certain = CertainReader(self._loaded.tokenizer, self.before)
         telling = Telling(tell, self.prompt.id, self._stop)
         return lambda token: telling.read(certain.read(token))
-
-    def _stopped(self) -> bool:
-        context = (self.before[-1:] + self.tokens)[-self._window - 1 :]
-        text = written_text(self._loaded.tokenizer, context[:1], context[1:])
-        return any(string in text for string in self._stop)

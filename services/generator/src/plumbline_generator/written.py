@@ -1,27 +1,42 @@
 """From tokens to text, also while they come."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-_CONTEXT, _MOST_HELD = 8, 64  # tokens
+_CONTEXT, _LONGEST, _MOST_HELD = 8, 24, 64  # tokens
 
 
 class TextReader:
-    """The text of tokens as they come; a character of several tokens comes with the last of them."""
+    """The text of tokens as they come; a character of several tokens comes with the last of them. `open` is what those
+    that are not told yet would be by themselves."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, before: list[int]) -> None:
-        self._tokenizer, self._context, self._held = tokenizer, before[-_CONTEXT:], list[int]()
+        self._tokenizer, self._decoded, self._unwritten = tokenizer, decoder(tokenizer), unwritten(tokenizer)
+        self._held, self.open = list[int](), ""
+        self._context, self._known = list[int](), ""
+        self._stand_behind(before[-_CONTEXT:])
 
     def read(self, token: int) -> str:
         """What is certain to have been written by now and was not told yet."""
-        self._held.append(token)
-        text = written_text(self._tokenizer, self._context, self._held)
-        if self._is_open(text):
+        if token in self._unwritten:
             return ""
-        self._context, self._held = (self._context + self._held)[-_CONTEXT:], []
+        self._held.append(token)
+        whole = self._decoded(self._context + self._held)
+        text = whole[len(self._known) :] if whole.startswith(self._known) else self._decoded(self._held)
+        if self._is_open(text):
+            self.open = text
+            return ""
+        self._context, self._known, self._held, self.open = self._context + self._held, whole, [], ""
+        if len(self._context) > _LONGEST:
+            self._stand_behind(self._context[-_CONTEXT:])
         return text
+
+    def _stand_behind(self, context: list[int]) -> None:
+        self._context, self._known = context, self._decoded(context)
 
     def _is_open(self, text: str) -> bool:
         return text.endswith("�") and len(self._held) < 8
@@ -39,10 +54,10 @@ class CertainReader(TextReader):
         start = max(0, len(before) - _CONTEXT)
         while start and self._is_byte(before[start]):
             start -= 1
-        self._context = before[start:]
+        self._stand_behind(before[start:])
 
     def read(self, token: int) -> str:
-        if len(self._held) == _MOST_HELD or token in unwritten(self._tokenizer):
+        if len(self._held) == _MOST_HELD:
             return ""
         return super().read(token)
 
@@ -58,11 +73,11 @@ def written_text(tokenizer: PreTrainedTokenizerBase, before: list[int], tokens: 
 
     Of the special tokens only those that begin, end and fill a text are left out.
     """
-    left_out = unwritten(tokenizer)
+    left_out, decoded = unwritten(tokenizer), decoder(tokenizer)
     tokens = [token for token in tokens if token not in left_out]
-    context, whole = _decode(tokenizer, before), _decode(tokenizer, before + tokens)
+    context, whole = decoded(before), decoded(before + tokens)
     # A byte of an unfinished character may change what stood before; then there is no leading space to lose.
-    return whole[len(context) :] if whole.startswith(context) else _decode(tokenizer, tokens)
+    return whole[len(context) :] if whole.startswith(context) else decoded(tokens)
 
 
 def unwritten(tokenizer: PreTrainedTokenizerBase) -> set[int | None]:
@@ -70,5 +85,13 @@ def unwritten(tokenizer: PreTrainedTokenizerBase) -> set[int | None]:
     return {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
 
 
-def _decode(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
-    return str(tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+def decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[int]], str]:
+    """From tokens to text, special ones included: by tokenizers itself, where transformers only adds time to it."""
+    kind = type(tokenizer)
+    if (
+        isinstance(tokenizer, PreTrainedTokenizerFast)
+        and kind.decode is PreTrainedTokenizerBase.decode
+        and kind._decode is PreTrainedTokenizerFast._decode
+    ):
+        return partial(tokenizer.backend_tokenizer.decode, skip_special_tokens=False)
+    return lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
