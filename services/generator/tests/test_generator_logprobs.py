@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from plumbline_contracts.generator import Generation, GenerationRequest, TokenLogprob
+from plumbline_generator.forward import SharedForward
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from .test_generator_batch import PREFIX, engine, loaded
@@ -17,10 +18,10 @@ Ask = Callable[..., GenerationRequest]
 
 def run(folder: Path, request: GenerationRequest, *, plain: bool) -> list[Generation]:
     generator = engine(folder.parent)
-    model = loaded(generator, "tiny")
-    if plain:
-        model.model.set_attn_implementation("sdpa")
-        object.__setattr__(model, "batch", None)
+    with pytest.MonkeyPatch.context() as patch:
+        if plain:
+            patch.setattr(SharedForward, "of", lambda model, rows: None)
+        assert (loaded(generator, "tiny").batch is None) is plain
     return asyncio.run(generator.generate(request)).generations
 
 
