@@ -72,7 +72,7 @@ def test_rows_behind_several_prefixes_share_a_step(plain: Any) -> None:
         found = shared.advance(tails, prefixes, [len(row) for row in rows], tokens)
         torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-4)
     assert len(tails.replays) == 1
-    tails.reserve(3, 200)
+    tails.reserve(3, 300)
     assert not tails.replays  # they wrote to memory that is no longer used
 
 

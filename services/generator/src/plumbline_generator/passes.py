@@ -52,6 +52,9 @@ class Prefix:
 EMPTY = Prefix([], [], [])
 
 
+_PLACES = 256  # Tails grow by so many at least: all that is there is copied then
+
+
 class Tails:
     """Keys and values that rows have beyond their prefixes: per layer (rows, heads, places, width). Grows as needed."""
 
@@ -68,7 +71,7 @@ class Tails:
             return
         self.replays.clear()
         if places > self.places:
-            places = max(-(-places // 64) * 64, self.places + self.places // 2)
+            places = max(-(-places // _PLACES) * _PLACES, self.places + self.places // 2)
         rows, places = max(rows, self.rows), max(places, self.places)
         self.keys = self._grown(self.keys, [(heads, key) for heads, key, _ in self._shape.layers], rows, places)
         self.values = self._grown(self.values, [(heads, value) for heads, _, value in self._shape.layers], rows, places)
