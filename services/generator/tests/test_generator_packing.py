@@ -1,5 +1,9 @@
 """Layers in other forms compute what they computed, and where they would not, they stay as they are."""
 
+import ast
+import inspect
+from importlib import import_module
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -57,6 +61,48 @@ def test_their_biases_and_widths_are_kept(settings: dict[str, Any]) -> None:
     forward = SharedForward.of(model, rows=4)
     assert forward is not None and whole_layers(model) == 2
     torch.testing.assert_close(forward.extended(forward.prefix([3, 5]), [7, 9, 11], logits=False)[1][0], expected)
+
+
+def code_of(module: str, layer: str) -> list[str]:
+    """What a decoder layer and its parts run, but for names, and the window, which other models have."""
+    found, kind = import_module(module), layer.removesuffix("DecoderLayer")
+    forwards = [getattr(found, kind + part).forward for part in ("DecoderLayer", "Attention", "MLP")]
+    dumps = []
+    for function in (*forwards, found.apply_rotary_pos_emb, found.rotate_half):
+        tree = ast.parse(dedent(inspect.getsource(function)).replace(kind, "Llama"))
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            call.keywords = [keyword for keyword in call.keywords if keyword.arg != "sliding_window"]
+        assert isinstance(tree.body[0], ast.FunctionDef)
+        dumps += [ast.dump(statement) for statement in tree.body[0].body]
+    return dumps
+
+
+def test_layers_that_are_taken_for_llamas_run_its_code() -> None:
+    """In the transformers that is installed."""
+    (expected, *others) = (
+        code_of(*one) for one in sorted(layers._LLAMAS, key=lambda one: one[1] != "LlamaDecoderLayer")
+    )
+    assert len(others) == 3 and all(other == expected for other in others)
+    assert code_of("transformers.models.ministral3.modeling_ministral3", "Ministral3DecoderLayer") != expected
+
+
+# The same as Llama's up to some size of what is computed, or up to some place, beyond what a trial meets.
+CLIPPED = {"clip_qkv": 30.0}
+SCALED = {
+    "rope_type": "default",
+    "rope_theta": 1e4,
+    "llama_4_scaling_beta": 0.5,
+    "original_max_position_embeddings": 26,
+}
+
+
+@pytest.mark.parametrize(("kind", "settings"), [("olmo", CLIPPED), ("ministral3", {"rope_parameters": SCALED})])
+def test_layers_that_only_seem_to_be_of_the_form_are_not(kind: str, settings: dict[str, Any]) -> None:
+    model, text = model_of(kind, **settings), [3 + 7 * place % 90 for place in range(40)]
+    expected = model(torch.tensor([text])).logits[0, -1]
+    forward = SharedForward.of(model, rows=4)
+    assert forward is not None and not whole_layers(model)
+    torch.testing.assert_close(forward.extended(forward.prefix(text[:8]), text[8:], logits=False)[1][0], expected)
 
 
 @pytest.mark.parametrize(

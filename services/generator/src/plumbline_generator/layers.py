@@ -10,9 +10,13 @@ from .products import joined, packed
 if TYPE_CHECKING:
     from .attention import Step
 
-_CHILDREN = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
-_ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj"}
-_MLP = {"gate_proj", "up_proj", "down_proj", "act_fn"}
+# The decoder layers whose code is Llama's: in transformers 5.23 all forward passes in these modules agree with its own.
+_LLAMAS = {
+    ("transformers.models.llama.modeling_llama", "LlamaDecoderLayer"),
+    ("transformers.models.mistral.modeling_mistral", "MistralDecoderLayer"),
+    ("transformers.models.qwen2.modeling_qwen2", "Qwen2DecoderLayer"),
+    ("transformers.models.gemma.modeling_gemma", "GemmaDecoderLayer"),
+}
 
 
 class Norm(nn.Module):
@@ -43,8 +47,8 @@ def short_norm(layer: nn.Module) -> nn.Module:
 
 class Layer(nn.Module):
     """A decoder layer of Llama's form: queries, keys and values by one product, the two inner ones of the MLP by one,
-    and positions turned in three operations instead of ten. `of` tells the form by the names of what a layer consists
-    of; whether it also computes as Llama's does is for a trial to tell."""
+    and positions turned in three operations instead of ten. A trial does not tell the form alone: some layers compute
+    as Llama's do up to some place of a text (Ministral 3's) or size of a number (OLMo's)."""
 
     def __init__(self, layer: Any, rows: int) -> None:
         super().__init__()
@@ -63,11 +67,10 @@ class Layer(nn.Module):
     @classmethod
     def of(cls, layer: nn.Module, rows: int) -> "Layer | None":
         """Of a layer of this form, for steps of about so many rows."""
-        if _names(layer) != _CHILDREN:
+        if (type(layer).__module__, type(layer).__name__) not in _LLAMAS:
             return None
-        attention, mlp = layer.get_submodule("self_attn"), layer.get_submodule("mlp")
-        linear = [*attention.children(), *(each for name, each in mlp.named_children() if name != "act_fn")]
-        if _names(attention) != _ATTENTION or _names(mlp) != _MLP or {type(each) for each in linear} != {nn.Linear}:
+        kinds = {type(part) for name, part in layer.named_modules() if name.endswith("_proj")}
+        if kinds != {nn.Linear}:
             return None
         return cls(layer, rows)
 
@@ -97,7 +100,3 @@ def _turned(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     left.addcmul_(second, sine, value=-1)
     right.addcmul_(first, other)
     return turned
-
-
-def _names(module: nn.Module) -> set[str]:
-    return {name for name, _ in module.named_children()}
