@@ -120,16 +120,20 @@ def test_layers_of_another_form_are_not(kind: str, settings: dict[str, Any], cap
     torch.testing.assert_close(forward.extended(forward.prefix([3, 5]), [7, 9, 11], logits=False)[1][0], expected)
 
 
-def test_what_is_joined_is_stored_once_and_can_be_taken_back() -> None:
-    model = model_of("qwen2")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_what_is_joined_is_stored_once_and_can_be_taken_back(dtype: torch.dtype) -> None:
+    """What is packed is copied by that; until a trial has agreed, the weights stay where they are, as in a file."""
+    model = model_of("qwen2", dtype)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     projections = model.model.layers[0].self_attn
+    stood = projections.q_proj.weight.data_ptr()
     packing = Packing(model, rows=4)
     assert whole_layers(model) == 2
     packing.undo()
     assert whole_layers(model) == 0 and projections is model.model.layers[0].self_attn
     query, key = projections.q_proj.weight, projections.k_proj.weight
-    assert query.untyped_storage().data_ptr() == key.untyped_storage().data_ptr()
+    assert (query.untyped_storage().data_ptr() == key.untyped_storage().data_ptr()) is (dtype == torch.float16)
+    assert (query.data_ptr() == stood) is (dtype != torch.float16)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
 

@@ -82,8 +82,10 @@ def mkl_takes_any_rows() -> bool:
 
 
 def joined(layers: list[nn.Linear]) -> nn.Linear:
-    """One layer that makes the outputs of all, one after the other. Their weights are kept once, in the new one."""
+    """One layer that makes the outputs of all, one after the other. Where it is not packed, which copies it anyway, the
+    weights are kept once, in it."""
     whole = nn.Linear(layers[0].in_features, sum(layer.out_features for layer in layers), device="meta")
+    stays = not can_pack(layers[0].weight.device.type, layers[0].weight.dtype)
     for name in ("weight", "bias"):
         parts = [getattr(layer, name) for layer in layers]
         if any(part is None for part in parts):
@@ -91,9 +93,10 @@ def joined(layers: list[nn.Linear]) -> nn.Linear:
             continue
         together = nn.Parameter(torch.cat([part.detach() for part in parts]), requires_grad=False)
         setattr(whole, name, together)
-        views = torch.split(together.detach(), [len(part) for part in parts])
-        for part, view in zip(parts, views, strict=True):
-            part.data = view
+        if stays:
+            views = torch.split(together.detach(), [len(part) for part in parts])
+            for part, view in zip(parts, views, strict=True):
+                part.data = view
     return whole
 
 
