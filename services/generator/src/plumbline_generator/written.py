@@ -18,7 +18,7 @@ class TextReader:
         self._tokenizer, self._decoded, self._unwritten = tokenizer, decoder(tokenizer), unwritten(tokenizer)
         self._held, self.open = list[int](), ""
         self._context, self._known = list[int](), ""
-        self._stand_behind(before[-_CONTEXT:])
+        self._stand_behind(before[self._start(before) :])
 
     def read(self, token: int) -> str:
         """What is certain to have been written by now and was not told yet."""
@@ -26,7 +26,7 @@ class TextReader:
             return ""
         self._held.append(token)
         whole = self._decoded(self._context + self._held)
-        text = whole[len(self._known) :] if whole.startswith(self._known) else self._decoded(self._held)
+        text = _added(self._decoded, self._known, whole, self._held)
         if self._is_open(text):
             self.open = text
             return ""
@@ -34,6 +34,9 @@ class TextReader:
         if len(self._context) > _LONGEST:
             self._stand_behind(self._context[-_CONTEXT:])
         return text
+
+    def _start(self, before: list[int]) -> int:
+        return max(0, len(before) - _CONTEXT)
 
     def _stand_behind(self, context: list[int]) -> None:
         self._context, self._known = context, self._decoded(context)
@@ -49,17 +52,16 @@ class CertainReader(TextReader):
     tokenizers' own DecodeStream tells them at once, and raises when a later one turns them into something else.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, before: list[int]) -> None:
-        super().__init__(tokenizer, before)
-        start = max(0, len(before) - _CONTEXT)
-        while start and self._is_byte(before[start]):
-            start -= 1
-        self._stand_behind(before[start:])
-
     def read(self, token: int) -> str:
         if len(self._held) == _MOST_HELD:
             return ""
         return super().read(token)
+
+    def _start(self, before: list[int]) -> int:
+        start = super()._start(before)
+        while start and self._is_byte(before[start]):
+            start -= 1
+        return start
 
     def _is_open(self, text: str) -> bool:
         return text.endswith("�") or self._is_byte(self._held[-1])
@@ -75,9 +77,13 @@ def written_text(tokenizer: PreTrainedTokenizerBase, before: list[int], tokens: 
     """
     left_out, decoded = unwritten(tokenizer), decoder(tokenizer)
     tokens = [token for token in tokens if token not in left_out]
-    context, whole = decoded(before), decoded(before + tokens)
+    return _added(decoded, decoded(before), decoded(before + tokens), tokens)
+
+
+def _added(decoded: Callable[[list[int]], str], known: str, whole: str, tokens: list[int]) -> str:
+    """What `tokens` add to a text `known`, which makes it `whole`."""
     # A byte of an unfinished character may change what stood before; then there is no leading space to lose.
-    return whole[len(context) :] if whole.startswith(context) else decoded(tokens)
+    return whole[len(known) :] if whole.startswith(known) else decoded(tokens)
 
 
 def unwritten(tokenizer: PreTrainedTokenizerBase) -> set[int | None]:
