@@ -106,7 +106,7 @@ def by_ours(models: Path, name: str, dtype: str) -> dict[str, Any]:
     assert loaded.batch is not None
     need = generator._need_of(folders.find(name))
     told |= {"reckoned_peak": (need.weights + need.loading) / MIB, "reckoned": need.weights / MIB}
-    _, logits = loaded.batch._forward.extended(EMPTY, PROMPT, logits=False)
+    _, logits = loaded.batch._forward.extended(EMPTY, PROMPT)
     return told | {"logits": logits[-1].float().tolist()}
 
 

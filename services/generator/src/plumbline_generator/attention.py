@@ -54,6 +54,9 @@ def _attention(
     return step.attend(layer, query, key, value, scale).transpose(1, 2).contiguous(), None
 
 
+_ON_CPU = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
+
+
 def attend(
     query: Tensor, key: Tensor, value: Tensor, scale: float, *, mask: Tensor | None = None, causal: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -61,11 +64,10 @@ def attend(
 
     By torch's own kernels, called below its one function for all of them as that does not give the logarithm.
     """
-    kernels = torch.ops.aten
-    if query.device.type == "cpu":
-        flash = kernels._scaled_dot_product_flash_attention_for_cpu
-        output, logarithm = flash(query, key, value, 0.0, causal, attn_mask=mask, scale=scale)
+    if query.is_cpu:
+        output, logarithm = _ON_CPU(query, key, value, 0.0, causal, attn_mask=mask, scale=scale)
         return output, logarithm
+    kernels = torch.ops.aten
     if query.device.type != "cuda" or query.shape[-1] % 8:
         return attend_plainly(query, key, value, scale, mask=mask, causal=causal)
     if mask is None and query.dtype != torch.float32:

@@ -28,18 +28,19 @@ class Row:
         self.work, self.continuation, self.shared = work, continuation, shared
         decoding = continuation.request.decoding
         self.choice = Choice.of(decoding, continuation.prompt.id, continuation.before)
+        self.is_greedy = self.choice is None and continuation.logprobs is None  # only the likeliest token is wanted
         self.places = len(continuation.before) + decoding.max_new_tokens  # beyond its prefix, at most
         self.prefix: Prefix = EMPTY
         self.written = 0  # places of its tail that are filled
 
     @property
-    def is_greedy(self) -> bool:
-        """Nothing of its logits is wanted but the likeliest token."""
-        return self.choice is None and self.continuation.logprobs is None
+    def suffix(self) -> list[int]:
+        """Beyond its prefix, without the last token, which is the first that a step takes."""
+        return self.continuation.before[len(self.prefix) : -1]
 
     @property
-    def suffix(self) -> list[int]:
-        return self.continuation.before[len(self.prefix) :]
+    def last(self) -> int:
+        return (self.continuation.tokens or self.continuation.before)[-1]
 
     def stand_behind(self, prefix: Prefix, computed: int) -> None:
         self.prefix = prefix
@@ -90,7 +91,7 @@ class Batch:
         return self._running
 
     def _enter(self) -> None:
-        """Let waiting prompts in as far as there is room, and give each its first token."""
+        """Let waiting prompts in as far as there is room."""
         entering: list[Row] = []
         first = len(self._rows)
         while self._waiting and len(self._rows) < self._most_rows and sum(row.written for row in entering) < _PREFILL:
@@ -99,16 +100,15 @@ class Batch:
                 row.work.done(row.continuation.generation())
                 continue
             self._rows.append(row)  # from here on it fails with the others
-            if not row.written:
+            if not row.prefix and not row.written:
                 row.stand_behind(*self._prefix_of(row))
             if len(self._rows) > 1 and len(self._rows) * max(each.places for each in self._rows) > self._most_places:
                 self._waiting.appendleft(self._rows.pop())
                 break
             entering.append(row)
         if entering:
-            self._tails.reserve(len(self._rows), max(row.written for row in entering))
-            logits = self._forward.enter(self._tails, first, [(row.prefix, row.suffix) for row in entering])
-            self._accept(entering, _chosen(entering, logits))
+            self._tails.reserve(len(self._rows), max(row.written for row in entering) + 1)
+            self._forward.enter(self._tails, first, [(row.prefix, row.suffix) for row in entering])
 
     def _prefix_of(self, row: Row) -> tuple[Prefix, int]:
         before = row.continuation.before
@@ -117,7 +117,7 @@ class Batch:
         prefix = EMPTY  # each of its tokens is looked at, so none may be left out
         for start in range(0, len(before) - 1, _SCORED):
             tokens = before[start : min(start + _SCORED, len(before) - 1)]
-            prefix, logits = self._forward.extended(prefix, tokens, logits=True)
+            prefix, logits = self._forward.extended(prefix, tokens)
             row.continuation.note_prompt(logits, before[start + 1 : start + 1 + len(tokens)])
         return prefix, len(prefix)
 
@@ -126,7 +126,7 @@ class Batch:
             return
         written = [row.written for row in self._rows]
         self._tails.reserve(len(self._rows), max(written) + 1)
-        tokens = [row.continuation.tokens[-1] for row in self._rows]
+        tokens = [row.last for row in self._rows]
         step = self._tails, [row.prefix for row in self._rows], written, tokens
         if all(row.is_greedy for row in self._rows):
             chosen = self._forward.likeliest(*step)
@@ -134,11 +134,7 @@ class Batch:
             chosen = _chosen(self._rows, self._forward.advance(*step))
         for row in self._rows:
             row.written += 1
-        self._accept(self._rows, chosen)
-
-    def _accept(self, rows: Sequence[Row], tokens: Sequence[int]) -> None:
-        """The next token of each row; those that end with it leave."""
-        self._drop([row for row, token in zip(rows, tokens, strict=True) if row.continuation.push(token)])
+        self._drop([row for row, token in zip(self._rows, chosen, strict=True) if row.continuation.push(token)])
 
     def _drop(self, rows: Sequence[Row]) -> None:
         for row in rows:

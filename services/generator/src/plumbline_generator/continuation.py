@@ -55,7 +55,7 @@ class Continuation:
         self.reason: FinishReason | None = None
         self.logprobs: list[TokenLogprob] | None = None if request.logprobs is None else []
         self.prompt_logprobs: list[TokenLogprob] | None = [] if request.prompt_logprobs else None
-        self._loaded, self._stop = loaded, request.decoding.stop
+        self._loaded, self._stop, self._most = loaded, request.decoding.stop, request.decoding.max_new_tokens
         text = None if prompt.tokens is not None else rendered(loaded, request, prompt)
         digest = sha256_of(repr(before) if text is None else text)
         self._sha256 = None if text is None else digest
@@ -76,7 +76,7 @@ class Continuation:
             self.reason = FinishReason.STOP_STRING
         elif self._loops is not None and self._loops.read(more) and not self.audited:
             self.reason = FinishReason.LOOP
-        elif len(self.tokens) == self.request.decoding.max_new_tokens:
+        elif len(self.tokens) == self._most:
             self.reason = FinishReason.LENGTH
         elif self._tell is not None:
             self._tell(token)
@@ -102,7 +102,7 @@ class Continuation:
         raw_text = written_text(self._loaded.tokenizer, self.before, self.tokens[:-1] if ended else self.tokens)
         text, stopped = cut(raw_text, self._stop)
         found = None if self._loops is None else self._loops.found
-        saved = self.request.decoding.max_new_tokens - len(self.tokens) if self.reason == FinishReason.LOOP else 0
+        saved = self._most - len(self.tokens) if self.reason == FinishReason.LOOP else 0
         return Generation(
             id=self.prompt.id,
             text=text,

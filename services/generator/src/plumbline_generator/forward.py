@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -10,7 +11,19 @@ from transformers import PreTrainedModel
 
 from .attention import NAME, Step, register
 from .packing import Packing
-from .passes import EMPTY, Decode, IntoPrefix, IntoTails, Prefix, Shape, Span, Tails, positions
+from .passes import (
+    EMPTY,
+    Decode,
+    IntoPrefix,
+    IntoTails,
+    Prefill,
+    Prefix,
+    Shape,
+    Span,
+    Stored,
+    Tails,
+    positions,
+)
 from .replays import SETTLED, Replays, can_record
 from .screening import Screening, screened_weight
 from .trial import Trial
@@ -25,6 +38,7 @@ class SharedForward:
 
     def __init__(self, model: PreTrainedModel, shape: Shape) -> None:
         self._model, self.shape, self.device = model, shape, model.device
+        self._last = len(shape.layers) - 1
         self._replays: Replays | None = None
         self._screening: Screening | None = None
 
@@ -61,27 +75,28 @@ class SharedForward:
     def prefix(self, tokens: Sequence[int], behind: Prefix = EMPTY) -> Prefix:
         """`behind` and these tokens."""
         for start in range(0, len(tokens), _AT_A_TIME):
-            behind, _ = self.extended(behind, tokens[start : start + _AT_A_TIME], logits=False)
+            part = tokens[start : start + _AT_A_TIME]
+            step = IntoPrefix(behind, part, self.device, self._last)
+            self._store(part, [(len(behind), len(part))], step)
+            behind = step.prefix()
         return behind
 
-    def extended(self, prefix: Prefix, tokens: Sequence[int], *, logits: bool) -> tuple[Prefix, Tensor]:
-        """The longer prefix, and the logits (tokens, vocabulary) of all its new tokens, or of the last one."""
+    def extended(self, prefix: Prefix, tokens: Sequence[int]) -> tuple[Prefix, Tensor]:
+        """The longer prefix, and the logits (tokens, vocabulary) of its new tokens."""
         step = IntoPrefix(prefix, tokens, self.device)
         places = positions([(len(prefix), len(tokens))], self.device)
-        return_of = torch.arange(0 if logits else len(tokens) - 1, len(tokens), device=self.device)
-        found = self._logits([list(tokens)], places, step, return_of)
+        found = self.logits(torch.tensor([list(tokens)], device=self.device), places, step)
         return step.prefix(), found[0]
 
-    def enter(self, tails: Tails, first: int, rows: Sequence[tuple[Prefix, Sequence[int]]]) -> Tensor:
-        """Rows, each with its prefix and what it has beyond it, into the tails from `first` on; their next logits."""
+    def enter(self, tails: Tails, first: int, rows: Sequence[tuple[Prefix, Sequence[int]]]) -> None:
+        """Rows, each with its prefix and what it has beyond it, into the tails from `first` on."""
         spans: list[Span] = []
         tokens: list[int] = []
         for prefix, suffix in rows:
             spans.append(Span(prefix, len(tokens), len(tokens) + len(suffix)))
             tokens += suffix
-        places = positions([(len(prefix), len(suffix)) for prefix, suffix in rows], self.device)
-        last = torch.tensor([span.stop - 1 for span in spans], device=self.device)
-        return self._logits([tokens], places, IntoTails(spans, tails, first, self.device), last)[0]
+        step = IntoTails(spans, tails, first, self.device, self._last)
+        self._store(tokens, [(len(prefix), len(suffix)) for prefix, suffix in rows], step)
 
     def advance(
         self, tails: Tails, prefixes: Sequence[Prefix], written: Sequence[int], tokens: Sequence[int]
@@ -89,7 +104,7 @@ class SharedForward:
         """One token more for each of the first rows, after so many of its tail; the next logits (rows, vocabulary)."""
         if self._replays is not None and (replay := self._replays.of(tails, prefixes)) is not None:
             return replay.logits(prefixes, written, tokens)
-        return self.logits(*self._next(tails, prefixes, written, tokens), 1)[:, 0]
+        return self.logits(*self._next(tails, prefixes, written, tokens))[:, 0]
 
     def likeliest(
         self, tails: Tails, prefixes: Sequence[Prefix], written: Sequence[int], tokens: Sequence[int]
@@ -110,13 +125,10 @@ class SharedForward:
         ids = torch.tensor([[token] for token in tokens], device=self.device)
         return ids, torch.tensor(places, device=self.device), Decode(tails, prefixes, written, self.device)
 
-    def _logits(self, ids: list[list[int]], places: Tensor, step: Step, keep: Tensor | int) -> Tensor:
-        return self.logits(torch.tensor(ids, device=self.device), places, step, keep)
-
     @torch.inference_mode()
-    def logits(self, ids: Tensor, places: Tensor, step: Step, keep: Tensor | int) -> Tensor:
-        """(rows, kept tokens, vocabulary) of tokens (rows, tokens) at these places."""
-        output: Any = self._model(input_ids=ids, position_ids=places, use_cache=False, logits_to_keep=keep, step=step)
+    def logits(self, ids: Tensor, places: Tensor, step: Step) -> Tensor:
+        """(rows, tokens, vocabulary) of tokens (rows, tokens) at these places."""
+        output: Any = self._model(input_ids=ids, position_ids=places, use_cache=False, step=step)
         logits: Tensor = output.logits
         return logits
 
@@ -126,6 +138,13 @@ class SharedForward:
         output: Any = self._model.base_model(input_ids=ids, position_ids=places, use_cache=False, step=step)
         hidden: Tensor = output.last_hidden_state
         return hidden
+
+    def _store(self, tokens: Sequence[int], starts: list[tuple[int, int]], step: Prefill) -> None:
+        """What the step keeps of these tokens, of which so many stand from each start on; all that comes after the last
+        layer's keys and values is left out."""
+        if tokens:
+            with suppress(Stored):
+                self.hidden(torch.tensor([list(tokens)], device=self.device), positions(starts, self.device), step)
 
     def _screen(self, trial: Trial, rows: int) -> None:
         try:
@@ -196,6 +215,6 @@ def _shape(model: PreTrainedModel) -> Shape:
     look = _Look()
     ids = torch.tensor([[0, 1]], device=model.device)
     model(input_ids=ids, position_ids=positions([(0, 2)], model.device), use_cache=False, step=look)
-    if sorted(look.layers) != list(range(model.config.get_text_config().num_hidden_layers)):
-        raise NotImplementedError(f"only layers {sorted(look.layers)} attend")
-    return Shape(tuple(look.layers[layer] for layer in sorted(look.layers)), look.dtype)
+    if list(look.layers) != list(range(model.config.get_text_config().num_hidden_layers)):
+        raise NotImplementedError(f"only layers {list(look.layers)} attend, in this order")
+    return Shape(tuple(look.layers.values()), look.dtype)

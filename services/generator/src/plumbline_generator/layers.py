@@ -3,20 +3,23 @@
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, split_with_sizes
 
 from .products import joined, packed
 
 if TYPE_CHECKING:
     from .attention import Step
 
-# The decoder layers whose code is Llama's: in transformers 5.23 all forward passes in these modules agree with its own.
-_LLAMAS = {
-    ("transformers.models.llama.modeling_llama", "LlamaDecoderLayer"),
-    ("transformers.models.mistral.modeling_mistral", "MistralDecoderLayer"),
-    ("transformers.models.qwen2.modeling_qwen2", "Qwen2DecoderLayer"),
-    ("transformers.models.gemma.modeling_gemma", "GemmaDecoderLayer"),
-}
+# The models whose decoder layers' code is Llama's: in transformers 5.23 all their forward passes agree with its own.
+_LLAMAS = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "gemma": "Gemma"}
+
+
+def _is(part: nn.Module, name: str) -> bool:
+    """Whether a part is what one of these models calls so."""
+    return any(
+        (type(part).__module__, type(part).__name__) == (f"transformers.models.{folder}.modeling_{folder}", kind + name)
+        for folder, kind in _LLAMAS.items()
+    )
 
 
 class Norm(nn.Module):
@@ -48,26 +51,26 @@ def short_norm(layer: nn.Module) -> nn.Module:
 class Layer(nn.Module):
     """A decoder layer of Llama's form: queries, keys and values by one product, the two inner ones of the MLP by one,
     and positions turned in three operations instead of ten. A trial does not tell the form alone: some layers compute
-    as Llama's do up to some place of a text (Ministral 3's) or size of a number (OLMo's)."""
+    as Llama's do up to some place of a text (Ministral 3's) or size of a number (OLMo's). Parts are run without what
+    torch does around each, which takes as long as a small one."""
 
     def __init__(self, layer: Any, rows: int) -> None:
         super().__init__()
         attention, mlp = layer.self_attn, layer.mlp
         self._place, self._width, self._scale = attention.layer_idx, attention.head_dim, attention.scaling
         inner = [attention.q_proj, attention.k_proj, attention.v_proj]
-        self._heads, self._key_heads, _ = (each.out_features // self._width for each in inner)
-        self._before, self._between = (
-            short_norm(layer.input_layernorm),
-            short_norm(layer.post_attention_layernorm),
-        )
-        self._inner, self._outer = packed(joined(inner), rows), packed(attention.o_proj, rows)
-        self._wide, self._narrow = packed(joined([mlp.gate_proj, mlp.up_proj]), rows), packed(mlp.down_proj, rows)
-        self._activation = mlp.act_fn
+        heads, key_heads, _ = (each.out_features // self._width for each in inner)
+        self._turning, self._kinds = [heads + key_heads, key_heads], [heads, key_heads]
+        self._before = short_norm(layer.input_layernorm).forward
+        self._inner, self._outer = packed(joined(inner), rows).forward, packed(attention.o_proj, rows).forward
+        self._between = short_norm(layer.post_attention_layernorm).forward
+        self._wide = packed(joined([mlp.gate_proj, mlp.up_proj]), rows).forward
+        self._activation, self._narrow = mlp.act_fn.forward, packed(mlp.down_proj, rows).forward
 
     @classmethod
     def of(cls, layer: nn.Module, rows: int) -> "Layer | None":
         """Of a layer of this form, for steps of about so many rows."""
-        if (type(layer).__module__, type(layer).__name__) not in _LLAMAS:
+        if not _is(layer, "DecoderLayer"):
             return None
         kinds = {type(part) for name, part in layer.named_modules() if name.endswith("_proj")}
         if kinds != {nn.Linear}:
@@ -77,26 +80,33 @@ class Layer(nn.Module):
     def forward(
         self, inputs: Tensor, *, position_embeddings: tuple[Tensor, Tensor], step: "Step", **unused: Any
     ) -> Tensor:
-        """(batch, tokens, width), and so what comes of it."""
+        """(batch, tokens, width), and so what comes of it. Positions are those of a `Rotation`."""
         batch, tokens, _ = inputs.shape
+        cosine, sine = position_embeddings
         heads = self._inner(self._before(inputs)).view(batch, tokens, -1, self._width)
-        turning, still = torch.split(heads, [self._heads + self._key_heads, self._key_heads], 2)
-        turned, value = _turned(turning, *position_embeddings).transpose(1, 2), still.transpose(1, 2)
-        query, key = torch.split(turned, [self._heads, self._key_heads], 1)
-        seen = step.attend(self._place, query, key, value, self._scale).transpose(1, 2).reshape(batch, tokens, -1)
-        inputs = self._outer(seen).add_(inputs)
+        turning, value = split_with_sizes(heads, self._turning, 2)
+        turned = torch.addcmul(turning * cosine, turning.roll(self._width // 2, -1), sine).transpose(1, 2)
+        query, key = split_with_sizes(turned, self._kinds, 1)
+        seen = step.attend(self._place, query, key, value.transpose(1, 2), self._scale).transpose(1, 2)
+        inputs = self._outer(seen.reshape(batch, tokens, -1)).add_(inputs)
         gate, up = self._wide(self._between(inputs)).chunk(2, -1)
-        outputs: Tensor = self._narrow(self._activation(gate) * up).add_(inputs)
+        outputs: Tensor = self._narrow(self._activation(gate).mul_(up)).add_(inputs)
         return outputs
 
 
-def _turned(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary positions of (batch, tokens, heads, width), whose halves are turned into each other, by (batch, tokens,
-    width)."""
-    cosine, (sine, other) = cosine.unsqueeze(2), sine.unsqueeze(2).chunk(2, -1)
-    first, second = heads.chunk(2, -1)
-    turned = heads * cosine
-    left, right = turned.chunk(2, -1)
-    left.addcmul_(second, sine, value=-1)
-    right.addcmul_(first, other)
-    return turned
+class Rotation(nn.Module):
+    """Rotary positions as `Layer` takes them: cosines and sines (batch, tokens, 1, width), those of first halves
+    negative."""
+
+    def __init__(self, embedding: nn.Module) -> None:
+        super().__init__()
+        self._embedding = embedding
+
+    @classmethod
+    def of(cls, embedding: nn.Module) -> "Rotation | None":
+        return cls(embedding) if _is(embedding, "RotaryEmbedding") else None
+
+    def forward(self, inputs: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        cosine, sine = self._embedding(inputs, position_ids)
+        first, second = sine.chunk(2, -1)
+        return cosine.unsqueeze(2), torch.cat([-first, second], -1).unsqueeze(2)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from .layers import Layer, short_norm
+from .layers import Layer, Rotation, short_norm
 from .products import packed
 
 
@@ -29,6 +29,6 @@ class Packing:
                 self._replaced.append((parent, name, child))
 
     def _form(self, layer: nn.Module) -> nn.Module:
-        if self._whole and (whole := Layer.of(layer, self._rows)) is not None:
+        if self._whole and (whole := Layer.of(layer, self._rows) or Rotation.of(layer)) is not None:
             return whole
         return packed(layer, self._rows) if type(layer) is nn.Linear else short_norm(layer)

@@ -133,7 +133,7 @@ class OneToken:
         seen_keys, seen_values = keys[:rows, :, : self._places], values[:rows, :, : self._places]
         own = attend(by_head, seen_keys, seen_values, scale, mask=self._mask)
         behind = self.to_prefixes(by_head, layer, scale)
-        whole = own[0] if behind is None else joined(behind, own)
+        whole = own[0] if behind is None else joined(own, behind)
         return whole.reshape(rows, query.shape[1], 1, -1)
 
 
@@ -157,11 +157,16 @@ class Span(NamedTuple):
     stop: int
 
 
-class Prefill:
-    """All tokens of several rows, one row after the other in a batch of one."""
+class Stored(Exception):
+    """A pass has kept all that it was to keep."""
 
-    def __init__(self, spans: Sequence[Span], device: torch.device) -> None:
-        self.spans = spans
+
+class Prefill:
+    """All tokens of several rows, one row after the other in a batch of one; where only what they keep is wanted, it is
+    Stored once the layer `until` has kept its part."""
+
+    def __init__(self, spans: Sequence[Span], device: torch.device, until: int | None) -> None:
+        self.spans, self._until = spans, until
         behind = [span.prefix for span in spans for _ in range(span.start, span.stop)]
         self._groups = groups_of(behind, device)
 
@@ -171,9 +176,12 @@ class Prefill:
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         self.keep(layer, key, value)
+        if layer == self._until:
+            raise Stored
         heads, shared = key.shape[1], query.shape[1] // key.shape[1]
-        of_all = (key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)) if shared > 1 else (key, value)
-        own = [self._alone(span, query, *of_all, scale) for span in self.spans]
+        if shared > 1 and not query.is_cpu:  # whose kernel shares keys by itself
+            key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+        own = [self._alone(span, query, key, value, scale) for span in self.spans if span.stop > span.start]
         output, logarithm = torch.cat([one[0] for one in own], 2), torch.cat([one[1] for one in own], 2)
         if not self._groups:
             return output
@@ -195,8 +203,10 @@ class Prefill:
 class IntoTails(Prefill):
     """Rows that come in: the first of `spans` gets the row `first` of the tails."""
 
-    def __init__(self, spans: Sequence[Span], tails: Tails, first: int, device: torch.device) -> None:
-        super().__init__(spans, device)
+    def __init__(
+        self, spans: Sequence[Span], tails: Tails, first: int, device: torch.device, until: int | None
+    ) -> None:
+        super().__init__(spans, device, until)
         self._tails, self._first = tails, first
 
     def keep(self, layer: int, key: Tensor, value: Tensor) -> None:
@@ -208,8 +218,8 @@ class IntoTails(Prefill):
 class IntoPrefix(Prefill):
     """A prefix that grows by some tokens."""
 
-    def __init__(self, prefix: Prefix, tokens: Sequence[int], device: torch.device) -> None:
-        super().__init__([Span(prefix, 0, len(tokens))], device)
+    def __init__(self, prefix: Prefix, tokens: Sequence[int], device: torch.device, until: int | None = None) -> None:
+        super().__init__([Span(prefix, 0, len(tokens))], device, until)
         self._prefix, self._tokens = prefix, tokens
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []

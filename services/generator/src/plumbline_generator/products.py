@@ -32,7 +32,7 @@ def pack(weight: Tensor, rows: int) -> Tensor:
 
 def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """With weights in oneDNN's order."""
-    outputs: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+    outputs: Tensor = torch.ops.mkldnn._linear_pointwise.default(inputs, weight, bias, "none", [], "")
     return outputs
 
 
@@ -57,7 +57,7 @@ class PackedByMkl(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         rows = inputs.numel() // inputs.shape[-1]
-        outputs: Tensor = torch.ops.mkl._mkl_linear(inputs, self._weight, self._shape, self._bias, rows)
+        outputs: Tensor = torch.ops.mkl._mkl_linear.default(inputs, self._weight, self._shape, self._bias, rows)
         return outputs
 
 

@@ -63,7 +63,7 @@ class Replay:
     def _run(self) -> Tensor:
         tokens, places, written, behind = self._inputs
         step = FixedDecode(self._tails, self._prefixes, written, behind)
-        return self._forward.logits(tokens[:, None], places[:, None], step, 1)[:, 0]
+        return self._forward.logits(tokens[:, None], places[:, None], step)[:, 0]
 
 
 class Replays:

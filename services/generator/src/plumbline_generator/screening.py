@@ -50,8 +50,11 @@ class Screening:
         no highest, as a broken model's, whose numbers are none."""
         near = hidden.bfloat16()
         blocks = product(near, self._rounded).view(len(hidden), _BLOCK, -1)  # of tokens that lie equally far apart
-        best = blocks.amax(1)
+        best = blocks.view(torch.int16).amax(1).view(torch.bfloat16)  # by their bits: three times as fast
         least = self._least(hidden, near.float(), best.amax(-1).float())
+        if bool((least <= 0).any()):  # bits stand in another order where numbers are negative
+            best = blocks.amax(1)
+            least = self._least(hidden, near.float(), best.amax(-1).float())
         rows, block = (best >= least[:, None]).nonzero(as_tuple=True)
         place, within = (blocks[rows, :, block] >= least[rows, None]).nonzero(as_tuple=True)
         if len(place) > _MOST * len(hidden):
