@@ -121,6 +121,15 @@ def test_what_prompts_share_is_computed_once(tiny_model: Path, ask: Ask) -> None
     assert [one.cached_prompt_tokens for one in shorter] == [30, 30]
 
 
+def test_of_equal_prompts_only_the_last_token_is_computed_for_each(tiny_model: Path, ask: Ask) -> None:
+    generator, request = engine(tiny_model.parent), ask("a", "a", "a", "zz", prefix=PREFIX)
+    first, *others = run(generator, ask("a", "a", "a", prefix=PREFIX))
+    assert [first.cached_prompt_tokens, *(one.cached_prompt_tokens for one in others)] == [0] + [len(PREFIX)] * 2
+    assert [one.raw_text for one in run(generator, request)] == one_by_one(tiny_model, request)
+    [alone] = run(generator, ask("Q", max_new_tokens=5))  # a prompt of one token has nothing else
+    assert [alone.raw_text] == one_by_one(tiny_model, ask("Q", max_new_tokens=5))
+
+
 def test_a_prefix_ends_where_tokens_do(tiny_model: Path, ask: Ask, tmp_path: Path) -> None:
     """A text may change the last tokens of its prefix; then they are computed with the text."""
     folder = shutil.copytree(tiny_model, tmp_path / "tiny")

@@ -12,6 +12,7 @@ from plumbline_generator import layers, products
 from plumbline_generator.forward import SharedForward
 from plumbline_generator.layers import Layer
 from plumbline_generator.packing import Packing
+from plumbline_generator.passes import Tails
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -54,13 +55,37 @@ def test_layers_of_llamas_form_are_packed_whole(kind: str, dtype: torch.dtype) -
     torch.testing.assert_close(logits[-1].float(), expected, atol=near, rtol=0)
 
 
-@pytest.mark.parametrize("settings", [{"attention_bias": True}, {"mlp_bias": True}, {"head_dim": 16}])
-def test_their_biases_and_widths_are_kept(settings: dict[str, Any]) -> None:
+YARN = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"attention_bias": True}, {"mlp_bias": True}, {"head_dim": 16}, {"rope_parameters": YARN}]
+)
+def test_their_biases_widths_and_positions_are_kept(settings: dict[str, Any]) -> None:
     model = model_of("llama", **settings)
     expected = model(torch.tensor([[3, 5, 7, 9, 11]])).logits[0, -1]
     forward = SharedForward.of(model, rows=4)
     assert forward is not None and whole_layers(model) == 2
     torch.testing.assert_close(forward.extended(forward.prefix([3, 5]), [7, 9, 11])[1][-1], expected)
+
+
+def test_a_pass_that_only_stores_ends_with_the_last_keys() -> None:
+    """What comes behind them, norm and logits included, is for steps."""
+    model, text = model_of("llama"), [3, 5, 7, 9, 11, 13]
+    expected = model(torch.tensor([text])).logits[0, -1]
+    forward = SharedForward.of(model, rows=4)
+    assert forward is not None
+    calls: list[str] = []
+    last: Any = model.model.layers[-1]
+    outer = last._outer
+    last._outer = lambda seen: calls.append("outer") or outer(seen)
+    model.model.norm.register_forward_hook(lambda *_: calls.append("norm"))
+    tails, prefix = Tails(forward.shape, forward.device), forward.prefix(text[:2])
+    tails.reserve(1, 8)
+    forward.enter(tails, 0, [(prefix, text[2:-1])])
+    assert not calls
+    torch.testing.assert_close(forward.advance(tails, [prefix], [3], text[-1:])[0], expected)
+    assert calls == ["outer", "norm"]
 
 
 def code_of(folder: str, kind: str) -> list[str]:

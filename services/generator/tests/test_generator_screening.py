@@ -54,6 +54,18 @@ def test_few_are_looked_at_where_logits_are_apart_and_all_where_they_are_not() -
     assert likeliest(weight, torch.zeros(64, 64))[0] is None
 
 
+def test_logits_below_zero_are_screened_as_others() -> None:
+    """Also where one row's are, and where only the highest comes near zero."""
+    draw = torch.Generator().manual_seed(0)
+    weight, hidden = torch.rand(2_000, 64, generator=draw), torch.rand(3, 64, generator=draw)
+    weight[:, 0] += 30 * torch.rand(2_000, generator=draw)
+    hidden[1:] *= -1
+    hidden[2] += weight[5] / 1e5
+    found, expected = likeliest(weight, hidden)
+    assert found == expected
+    assert likeliest(weight, hidden[1:])[0] == expected[1:] and likeliest(weight, hidden[:1])[0] == expected[:1]
+
+
 def test_of_equal_tokens_it_is_the_first() -> None:
     weight = torch.randn(1000, 64, generator=torch.Generator().manual_seed(0))
     weight[[33, 40, 501, 999]] = 3 * weight[700]
