@@ -44,6 +44,7 @@ RUNS: dict[str, dict[str, int]] = {
     "padded 4": {"m135": 8},
     "padded 8": {"m135": 8},
     "padded 16": {"m135": 16},
+    "padded 32": {"m135": 32},
     "padded 64": {"m135": 64},
     "cached 16": {"m135": 16},
     "cached 64": {},
