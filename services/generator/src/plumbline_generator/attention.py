@@ -62,7 +62,8 @@ def attend(
 ) -> tuple[Tensor, Tensor]:
     """Outputs, and the logarithm of each softmax's denominator (batch, heads, queries). `mask` is added.
 
-    By torch's own kernels, called below its one function for all of them as that does not give the logarithm.
+    By torch's own kernels, called below its one function for all of them as that does not give the logarithm. On a CPU
+    several heads of queries may share one of keys; elsewhere there are as many of both.
     """
     if query.is_cpu:
         output, logarithm = _ON_CPU(query, key, value, 0.0, causal, attn_mask=mask, scale=scale)

@@ -38,7 +38,6 @@ class SharedForward:
 
     def __init__(self, model: PreTrainedModel, shape: Shape) -> None:
         self._model, self.shape, self.device = model, shape, model.device
-        self._last = len(shape.layers) - 1
         self._replays: Replays | None = None
         self._screening: Screening | None = None
 
@@ -76,7 +75,7 @@ class SharedForward:
         """`behind` and these tokens."""
         for start in range(0, len(tokens), _AT_A_TIME):
             part = tokens[start : start + _AT_A_TIME]
-            step = IntoPrefix(behind, part, self.device, self._last)
+            step = IntoPrefix(behind, part, self.device, until=len(self.shape.layers) - 1)
             self._store(part, [(len(behind), len(part))], step)
             behind = step.prefix()
         return behind
@@ -95,7 +94,7 @@ class SharedForward:
         for prefix, suffix in rows:
             spans.append(Span(prefix, len(tokens), len(tokens) + len(suffix)))
             tokens += suffix
-        step = IntoTails(spans, tails, first, self.device, self._last)
+        step = IntoTails(spans, tails, first, self.device)
         self._store(tokens, [(len(prefix), len(suffix)) for prefix, suffix in rows], step)
 
     def advance(

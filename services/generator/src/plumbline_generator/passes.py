@@ -201,12 +201,10 @@ class Prefill:
 
 
 class IntoTails(Prefill):
-    """Rows that come in: the first of `spans` gets the row `first` of the tails."""
+    """Rows that come in: the first of `spans` gets the row `first` of the tails. Nothing else of them is wanted."""
 
-    def __init__(
-        self, spans: Sequence[Span], tails: Tails, first: int, device: torch.device, until: int | None
-    ) -> None:
-        super().__init__(spans, device, until)
+    def __init__(self, spans: Sequence[Span], tails: Tails, first: int, device: torch.device) -> None:
+        super().__init__(spans, device, until=len(tails.keys) - 1)
         self._tails, self._first = tails, first
 
     def keep(self, layer: int, key: Tensor, value: Tensor) -> None:
