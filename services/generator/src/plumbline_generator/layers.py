@@ -52,7 +52,7 @@ class Layer(nn.Module):
     """A decoder layer of Llama's form: queries, keys and values by one product, the two inner ones of the MLP by one,
     and positions turned in three operations instead of ten. A trial does not tell the form alone: some layers compute
     as Llama's do up to some place of a text (Ministral 3's) or size of a number (OLMo's). Parts are run without what
-    torch does around each, which takes as long as a small one."""
+    torch does around each (decision 56)."""
 
     def __init__(self, layer: Any, rows: int) -> None:
         super().__init__()
