@@ -1,7 +1,6 @@
 """Two coordinators on one PostgreSQL, one of the next version, and the other services, to be killed and stopped."""
 
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,15 +79,11 @@ class Replicas:
     @contextmanager
     def batches_held(self) -> Iterator[None]:
         """With batches under way that are not answered yet."""
-        generator = self.a.processes["generator"]
-        generator.send_signal(signal.SIGSTOP)
-        try:
+        with self.a.stopped("generator"):
             turns = "select count(*) from queue where service = 'generator'"
             wait_for(lambda: query(self.database, turns) == [(1,)], 60, "a turn at the generator")
             time.sleep(0.5)
             yield
-        finally:
-            generator.send_signal(signal.SIGCONT)
 
 
 def _next_version(home: Path) -> Path:

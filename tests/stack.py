@@ -143,6 +143,15 @@ class Stack:
         self.processes[name].send_signal(signal.SIGKILL)
         self.processes[name].wait()
 
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """Frozen meanwhile, whatever it is doing."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.processes[name].send_signal(signal.SIGCONT)
+
     def wait_ready(self, name: str, seconds: float = 120) -> None:
         def ready() -> bool:
             assert self.processes[name].poll() is None, f"{name} ended:\n{self.log(name)[-3000:]}"

@@ -210,13 +210,13 @@ def test_a_database_file_is_for_one_process(engine: Engine) -> None:
     """Also after kill -9: the lock ends with its process."""
     script = (
         "import sys, time; from plumbline_coordinator import database, lease\n"
-        "mine = lease.claim(database.connect(sys.argv[1]), None, 15); mine.acquire(); print('mine', flush=True)\n"
+        "mine = lease.claim(sys.argv[1], None, 15); mine.acquire(); print('mine', flush=True)\n"
         "time.sleep(60)"
     )
     url = engine.url.render_as_string()
     with subprocess.Popen([sys.executable, "-c", script, url], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"mine\n"
-        mine = claim(engine, None, 15)
+        mine = claim(engine.url, None, 15)
         with pytest.raises(ProblemError) as caught:
             mine.acquire()
         assert caught.value.kind == "executor-taken"

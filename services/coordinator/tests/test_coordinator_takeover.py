@@ -55,7 +55,7 @@ def test_an_experiment_whose_workflow_could_not_end_it_is_ended(tmp_path: Path) 
     )
     engine = database.connect(settings.database_url)
     database.migrate(engine)
-    store, mine = Failing(engine), claim(engine, None, 15)
+    store, mine = Failing(engine), claim(engine.url, None, 15)
     mine.acquire()
     store.create("a", SPEC, "text", "a.yaml", {}, "0" * 64)
 
@@ -83,7 +83,7 @@ def test_what_another_order_of_steps_began_goes_on_as_the_next_attempt(tmp_path:
     )
     engine = database.connect(settings.database_url)
     database.migrate(engine)
-    store, mine = Store(engine), claim(engine, None, 15)
+    store, mine = Store(engine), claim(engine.url, None, 15)
     mine.acquire()
     store.create("a", SPEC, "text", "a.yaml", {}, "0" * 64)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select
 
 
 def _turns(engine: Engine) -> Turns:
-    return Turns(engine, claim(engine, None, 15))
+    return Turns(engine, claim(engine.url, None, 15))
 
 
 def _waiting(engine: Engine) -> int:

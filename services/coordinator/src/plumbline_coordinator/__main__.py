@@ -23,8 +23,8 @@ def main() -> None:
     # The first process of a container ignores what it does not handle; `serve` puts its own in this place.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = settings.load(Settings)
-    engine = database.connect(config.database)
-    mine = claim(engine, config.executor, config.lease_s)
+    mine = claim(config.database, config.executor, config.lease_s)
+    engine = database.connect(config.database, name=mine.session("coordinator"))
     try:
         with database.usable():
             database.migrate(engine)

@@ -28,11 +28,11 @@ NETWORK: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-# Then the server ends a session that sleeps in a transaction: a stopped process must not keep its locks for ever.
+# Then the server ends a session that sleeps in a transaction, if by then no other coordinator has (see lease.py).
 LONGEST_SLEEP_S = 15
 
 
-def connect(url: str | URL, connections: int = 8, name: str = "plumbline coordinator") -> Engine:
+def connect(url: str | URL, connections: int = 8, name: str = "plumbline") -> Engine:
     """An engine for threads. On a server: so many connections at most, shown there under this name."""
     parsed = make_url(url)
     return _file(parsed) if parsed.get_backend_name() == "sqlite" else _server(parsed, connections, name)

@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,14 +15,16 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 from plumbline_kit.errors import ProblemError
 from sqlalchemy import (
+    URL,
     ColumnElement,
-    Engine,
+    Connection,
     Integer,
     and_,
     column,
     delete,
     false,
     func,
+    make_url,
     not_,
     or_,
     select,
@@ -44,7 +46,9 @@ _RENEWED_EVERY_S, _SILENT_S = 0.5, 2.0
 _RECONNECTED_S = 15  # after the server has started, everybody who lives is there again
 _ENDING_S = 5  # an only process gets so long to end before the next one gives up
 _FORGOTTEN = timedelta(hours=1)
-_ACTIVITY = table("pg_stat_activity", column("pid", Integer))
+_MARK = 8  # characters at the end of a holder that are its own
+_COLUMNS = column("pid", Integer), column("usename"), column("application_name"), column("xact_start")
+_ACTIVITY = table("pg_stat_activity", *_COLUMNS)
 
 
 class Claim(Protocol):
@@ -52,6 +56,9 @@ class Claim(Protocol):
 
     @property
     def holder(self) -> str: ...
+
+    def session(self, user: str) -> str:
+        """What sessions of this process at the server are called: who uses them, and whose they are."""
 
     def acquire(self) -> None:
         """Before anything runs. Raises the problem `executor-taken`."""
@@ -66,10 +73,11 @@ class Claim(Protocol):
         """The same as a condition on a column, in the tables' database."""
 
 
-def claim(engine: Engine, executor: str | None, lease_s: float) -> Claim:
-    if engine.dialect.name == "sqlite":
-        return OnlyProcess(Path(engine.url.database or "coordinator.sqlite"), executor or "embedded")
-    return Lease(engine, executor, lease_s)
+def claim(url: str | URL, executor: str | None, lease_s: float) -> Claim:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return OnlyProcess(Path(parsed.database or "coordinator.sqlite"), executor or "embedded")
+    return Lease(parsed, executor, lease_s)
 
 
 class OnlyProcess:
@@ -78,6 +86,9 @@ class OnlyProcess:
     def __init__(self, path: Path, executor: str) -> None:
         self.path, self.holder = path.resolve(), executor
         self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"), thread_local=False)
+
+    def session(self, user: str) -> str:
+        return f"plumbline {user}"
 
     def acquire(self) -> None:
         try:
@@ -102,17 +113,21 @@ class Lease:
 
     Every process has a holder of its own, so that nobody takes a process for the one before it under the same executor.
     A lease lasts for `seconds`; shorter where the server says that the session which renewed it last is no more.
+    Who finds that a lease has ended ends the transactions of its holder: a frozen process must not keep its locks.
     """
 
-    def __init__(self, engine: Engine, executor: str | None, seconds: float) -> None:
-        self.holder = f"{executor or socket.gethostname()[:100]}-{uuid.uuid4().hex[:8]}"
+    def __init__(self, url: URL, executor: str | None, seconds: float) -> None:
+        self.holder = f"{executor or socket.gethostname()[:100]}-{uuid.uuid4().hex[:_MARK]}"
         self.executor, self.seconds = executor or self.holder, seconds
         # Of its own: renewing must not wait for other work.
-        self._engine = connect(engine.url, connections=2, name="plumbline lease")
+        self._engine = connect(url, connections=2, name=self.session("lease"))
         self._every = min(_RENEWED_EVERY_S, seconds / _RENEWALS)
         self._renewing = Repeating("renew the lease", self._every, self._renew)
         self._doubtful_until, self._cut_off_until = 0.0, 0.0
         self._renewed: float | None = None
+
+    def session(self, user: str) -> str:
+        return f"plumbline {user} {self.holder[-_MARK:]}"  # the server cuts what is longer than 63 bytes
 
     def acquire(self) -> None:
         """Waits for the end of a lease that nobody renews any more."""
@@ -148,13 +163,16 @@ class Lease:
             if not connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
                 yield None
                 return
-            query = select(lease.c.holder, lives.label("lives")).where(is_there)
-            found = {row.holder: row.lives for row in connection.execute(query)}
+            query = select(lease.c.holder, lives.label("lives"), is_there.label("is_there"))
+            found = {row.holder: row for row in connection.execute(query)}
             # After an outage of the database all leases have run out: the others get time to renew theirs.
-            doubtful = not found.get(self.holder) or time.monotonic() < self._doubtful_until
+            mine = found.get(self.holder)
+            doubtful = mine is None or not mine.lives or time.monotonic() < self._doubtful_until
+            living = {self.holder} | {one.holder for one in found.values() if one.is_there and (one.lives or doubtful)}
             if not doubtful:
+                _cut_off(connection, found.keys() - living)
                 connection.execute(delete(lease).where(lease.c.expires < func.clock_timestamp() - _FORGOTTEN))
-            yield {self.holder} | {holder for holder, lives in found.items() if lives or doubtful}
+            yield living
 
     def lives(self, holder: ColumnElement[str]) -> ColumnElement[bool]:
         doubtful = time.monotonic() < self._doubtful_until
@@ -187,10 +205,15 @@ class Lease:
         taken = row.on_conflict_do_update(index_elements=["executor"], set_=mine, where=free).returning(lease.c.holder)
         with usable(), self._engine.begin() as connection:
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-            if connection.execute(taken).first() is not None:
-                return None
-            until: datetime = connection.scalars(select(lease.c.expires).where(lease.c.executor == self.executor)).one()
-            return until
+            query = select(lease.c.holder, lease.c.expires).where(lease.c.executor == self.executor)
+            before = connection.execute(query).one_or_none()
+            is_ours = connection.execute(taken).first() is not None
+            if before is not None and before.holder != self.holder:
+                if not is_ours:
+                    until: datetime = before.expires
+                    return until
+                _cut_off(connection, [before.holder])
+            return None
 
     def _renew(self) -> None:
         mine = (lease.c.holder == self.holder, lease.c.expires > func.clock_timestamp())
@@ -217,3 +240,18 @@ class Lease:
 
     def _end(self) -> ColumnElement[datetime]:
         return func.clock_timestamp() + timedelta(seconds=self.seconds)
+
+
+def _cut_off(connection: Connection, holders: Collection[str]) -> None:
+    """End the transactions that are left of them, and the locks with these.
+
+    The server's own limit (`LONGEST_SLEEP_S`) is longer, and does not count where a process stopped while it sent many
+    rows, or just after: the driver sends them in a pipeline, in which the server never waits for a next statement.
+    """
+    name = _ACTIVITY.c.application_name
+    theirs = and_(name.like("plumbline %"), func.right(name, _MARK).in_([holder[-_MARK:] for holder in holders]))
+    mine = _ACTIVITY.c.usename == func.current_user()  # nobody may end those of another user
+    under_way = _ACTIVITY.c.xact_start.is_not(None)
+    ending = select(name, func.pg_terminate_backend(_ACTIVITY.c.pid)).where(theirs, mine, under_way)
+    for session, _ in connection.execute(ending):
+        log.warning("ended a transaction of %s, whose lease has ended", session)

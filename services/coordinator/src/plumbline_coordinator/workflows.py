@@ -41,7 +41,7 @@ class Workflows:
     def __init__(self, store: Store, settings: Settings, claim: Claim) -> None:
         self.store, self.settings, self.claim = store, settings, claim
         sqlite = settings.database_url.startswith("sqlite")
-        arguments = {} if sqlite else {"connect_args": NETWORK | {"application_name": "plumbline workflows"}}
+        arguments = {} if sqlite else {"connect_args": NETWORK | {"application_name": claim.session("workflows")}}
         DBOS(
             config=DBOSConfig(
                 name="plumbline-coordinator",
