@@ -47,8 +47,9 @@ _RECONNECTED_S = 15  # after the server has started, everybody who lives is ther
 _ENDING_S = 5  # an only process gets so long to end before the next one gives up
 _FORGOTTEN = timedelta(hours=1)
 _MARK = 8  # characters at the end of a holder that are its own
-_COLUMNS = column("pid", Integer), column("usename"), column("application_name"), column("xact_start")
-_ACTIVITY = table("pg_stat_activity", *_COLUMNS)
+_ACTIVITY = table(
+    "pg_stat_activity", column("pid", Integer), column("usename"), column("application_name"), column("xact_start")
+)
 
 
 class Claim(Protocol):
