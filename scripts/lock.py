@@ -19,11 +19,12 @@ PROJECTS = {
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 }
 TORCH = "torch==2.13.0"
-# choix: an independent Bradley-Terry, for a test. lm_eval: a client of the generator, for a test. spacy, stanza and
-# minisbd: for the test that compares the translator with argostranslate's own translation.
+# choix: an independent Bradley-Terry, for a test. libretranslatepy, lm_eval: clients of our services, for tests. spacy,
+# stanza and minisbd: for the test that compares the translator with argostranslate's own translation.
 TOOLS = {
     "choix",
     "kubernetes-validate",
+    "libretranslatepy",
     "lm_eval[api]",
     "minisbd",
     "flask",

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from . import analyzer, coordinator, generator, judge, openai, operations, trainer, translator
+from . import analyzer, coordinator, generator, judge, libretranslate, openai, operations, trainer, translator
 from .common import Problem
 from .examples import illustrate
 from .experiment import ExperimentSpec
@@ -47,9 +47,10 @@ def facade(contract: ModuleType) -> dict[str, Any]:
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """File name -> document: one per service, that of OpenAI's API, and the JSON schema of the experiment file."""
+    """File name -> document: one per service, those of other APIs, and the JSON schema of the experiment file."""
     exported = {f"{contract.NAME}.v{contract.VERSION.split('.')[0]}.json": document(contract) for contract in CONTRACTS}
     exported["generator.openai.json"] = facade(openai)
+    exported["translator.libretranslate.json"] = facade(libretranslate)
     return exported | {"experiment.v1.schema.json": ExperimentSpec.model_json_schema()}
 
 

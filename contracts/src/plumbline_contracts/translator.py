@@ -13,9 +13,13 @@ VERSION = "1.1.0"
 PORT = 8001
 
 
+MOST_TEXTS = 256  # of a request
+Prose = Annotated[Text, Field(max_length=200_000)]
+
+
 class SourceText(Request):
     id: ItemId
-    text: Text = Field(max_length=200_000)
+    text: Prose
 
 
 class TranslationRequest(Request):
@@ -29,7 +33,7 @@ class TranslationRequest(Request):
 
     source: Language
     target: Language
-    texts: list[SourceText] = Field(min_length=1, max_length=256)
+    texts: list[SourceText] = Field(min_length=1, max_length=MOST_TEXTS)
 
 
 class TranslationFlag(StrEnum):

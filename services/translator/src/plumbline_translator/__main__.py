@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from plumbline_contracts import libretranslate
 from plumbline_contracts import translator as contract
 from plumbline_contracts.operations import Service
 from plumbline_kit import app, settings
 
+from .facade import LibreTranslateFacade
 from .settings import Settings
 
 
@@ -18,13 +20,13 @@ def main() -> None:
         if config.engine == "echo":
             from .echo import EchoTranslator
 
-            yield EchoTranslator()
+            yield LibreTranslateFacade(EchoTranslator())
         else:
             from .argos import ArgosTranslator
 
-            yield await ArgosTranslator.load(config.packages_dir, config.threads)
+            yield LibreTranslateFacade(await ArgosTranslator.load(config.packages_dir, config.threads))
 
-    app.serve(contract, load, config)
+    app.serve(contract, load, config, facades=[libretranslate])
 
 
 if __name__ == "__main__":
