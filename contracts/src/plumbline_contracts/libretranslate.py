@@ -67,7 +67,7 @@ class LibreTranslate(Protocol):
         """Every text, or the problem of the first that fails: `untranslatable`, or one of the contract's."""
 
     async def detect(self, request: DetectRequest) -> list[Detection]:
-        """The likeliest first, of those that can be translated from; none where a text has no letters."""
+        """The likeliest first, of those that are listed; none where a text has no letters, or is in none of them."""
 
     async def listed(self) -> list[ListedLanguage]: ...
 

@@ -50,8 +50,9 @@ def test_its_client_gets_what_the_contract_s_own_operation_writes(
         {"code": "en", "name": "English", "targets": ["en", "fr"]},
         {"code": "fr", "name": "French", "targets": ["fr"]},
     ]
-    (found,) = client.detect(ENGLISH)  # only what can be translated from
-    assert found["language"] == "en" and 50 < found["confidence"] <= 100
+    for text, language in ((ENGLISH, "en"), (FRENCH, "fr")):
+        (found,) = client.detect(text)
+        assert found["language"] == language and 50 < found["confidence"] <= 100
 
 
 def test_several_texts_are_one_request_and_stand_in_its_order(service: httpx.Client) -> None:

@@ -36,7 +36,7 @@ class LibreTranslateFacade:
         return api.Translated(translatedText=translated, detectedLanguage=detected)
 
     async def detect(self, request: api.DetectRequest) -> list[api.Detection]:
-        codes = {pair.source for pair in (await self.languages()).pairs}
+        codes = {code for pair in (await self.languages()).pairs for code in (pair.source, pair.target)}
         return await asyncio.to_thread(self._guesses, request.q, codes)
 
     async def listed(self) -> list[api.ListedLanguage]:
