@@ -29,7 +29,7 @@ class Troubled:
     def __enter__(self) -> Self:
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
-        wait_for(lambda: self.server.started, 30, "the troubled service")
+        wait_for(lambda: self.server.started, 60, "the troubled service")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -115,7 +115,7 @@ def test_a_cancelled_experiment_stops_and_keeps_what_it_has(stack: Stack, spec: 
     coordinator.http.post("/v1/experiments/cancelled/cancel").raise_for_status()
     kept = rows(stack, "cancelled")
     assert coordinator.get("cancelled")["state"] == "cancelled"
-    wait_for(lambda: not under_way(stack), 20, "the workflows to stop")
+    wait_for(lambda: not under_way(stack), 60, "the workflows to stop")
     assert rows(stack, "cancelled") == kept
     assert coordinator.http.get("/v1/experiments/cancelled/results").status_code == 409
     assert len(coordinator.responses("cancelled")) == 3 * 3 * ITEMS

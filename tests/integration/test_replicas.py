@@ -68,7 +68,7 @@ def test_the_work_is_shared_and_cancelled_through_any_replica(replicas: Replicas
     other.coordinator.http.post("/v1/experiments/cancelled/cancel").raise_for_status()
     kept = replicas.rows("cancelled")
     assert owner.coordinator.get("cancelled")["state"] == "cancelled"
-    wait_for(lambda: not replicas.under_way(), 10, "the replicas to stop")
+    wait_for(lambda: not replicas.under_way(), 60, "the replicas to stop")
     assert replicas.rows("cancelled") == kept != replicas.rows("undisturbed")
     assert owner.coordinator.http.get("/v1/experiments/cancelled/results").status_code == 409
 
@@ -175,7 +175,7 @@ def test_a_replica_that_was_taken_for_dead_does_no_harm(replicas: Replicas, undi
         wait_for(lambda: other.coordinator.phase("stopped", "detect")["done"] > 0, 60, "the other one to go on")
     ends_as_undisturbed(replicas, "stopped", undisturbed)
     leases = "select count(*) from lease where holder like %s and expires > clock_timestamp()"
-    wait_for(lambda: query(replicas.database, leases, f"{name}-%") == [(1,)], 20, "its lease to be renewed")
+    wait_for(lambda: query(replicas.database, leases, f"{name}-%") == [(1,)], 60, "its lease to be renewed")
     assert other.coordinator.get("stopped")["finished"] == replicas.a.coordinator.get("stopped")["finished"]
 
 
@@ -188,7 +188,7 @@ def test_a_cancelled_experiment_stays_so_when_its_stopped_replica_wakes(
         other.coordinator.http.post("/v1/experiments/woken/cancel").raise_for_status()
         before = other.coordinator.get("woken")
         time.sleep(1)
-    wait_for(lambda: not replicas.under_way(), 20, "the replicas to stop")
+    wait_for(lambda: not replicas.under_way(), 60, "the replicas to stop")
     after = other.coordinator.get("woken")
     assert after["state"] == "cancelled"
     assert [one["state"] for one in after["phases"]] == [one["state"] for one in before["phases"]]

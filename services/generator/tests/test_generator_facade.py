@@ -136,7 +136,7 @@ def test_the_first_part_comes_before_the_end_and_who_leaves_then_ends_the_work(
         first = next(stream)
         assert first.choices[0].text and first.choices[0].finish_reason is None
         stream.close()
-    wait_for(lambda: metric(service, "unfinished_prompts") == 0, 30, "the work to be ended")
+    wait_for(lambda: metric(service, "unfinished_prompts") == 0, 60, "the work to be ended")
     assert metric(service, "completion_tokens_total") < 128 * 200
 
 

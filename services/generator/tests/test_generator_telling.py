@@ -162,4 +162,4 @@ def test_a_client_that_leaves_after_the_first_part_ends_the_work_at_the_server(
         stream = client.completions.create(model=MODEL, prompt="loop", max_tokens=400, temperature=0, stream=True)
         assert next(stream).choices[0].text
         stream.close()
-    wait_for(lambda: server.get("/calls").headers["X-Broken-Off"] == "1", 20, "the connection to be closed")
+    wait_for(lambda: server.get("/calls").headers["X-Broken-Off"] == "1", 60, "the connection to be closed")

@@ -94,7 +94,7 @@ def test_stop_strings_end_the_work_also_those_that_tgi_does_not_take(
     assert (one["finish_reason"], one["text"]) == ("stop_string", free["text"][: free["text"].index(stop)])
     assert stop in one["raw_text"] and one["prompt_tokens"] == free["prompt_tokens"] == 2
     assert one["completion_tokens"] < free["completion_tokens"]
-    wait_for(lambda: seen(server)["broken_off"] == (others == 4), 20, "the connection to be closed")
+    wait_for(lambda: seen(server)["broken_off"] == (others == 4), 60, "the connection to be closed")
 
 
 def test_a_loop_is_ended_and_is_one_to_the_analyzer(server: Process, service: Process) -> None:
@@ -104,7 +104,7 @@ def test_a_loop_is_ended_and_is_one_to_the_analyzer(server: Process, service: Pr
     assert loop_of(ended["raw_text"], ANALYZER) is not None
     assert ended["loop"]["period"] == len(" once again forever")
     assert ended["loop"]["tokens_saved"] == 400 - ended["completion_tokens"] > 300
-    wait_for(lambda: seen(server)["broken_off"] == 1, 20, "the connection to be closed")
+    wait_for(lambda: seen(server)["broken_off"] == 1, 60, "the connection to be closed")
     [audited] = generations(service, "loop", max_new_tokens=400, stop_loops=rule | {"audit_share": 1})
     assert (audited["finish_reason"], audited["audited"], audited["completion_tokens"]) == ("length", True, 400)
     assert audited["loop"] == ended["loop"] | {"tokens_saved": 0}
@@ -117,7 +117,7 @@ def test_what_is_not_finished_at_the_deadline_is_cancelled_with_what_was_written
     [one] = generations(service, "loop", max_new_tokens=400, deadline_seconds=0.5)
     assert (one["finish_reason"], one["prompt_tokens"]) == ("cancelled", 2)
     assert 0 <= one["completion_tokens"] == len(one["text"].split()) < 400
-    wait_for(lambda: seen(server)["busy"] == 0, 20, "the work to end there")
+    wait_for(lambda: seen(server)["busy"] == 0, 60, "the work to end there")
 
 
 def test_log_probabilities_are_those_of_the_model_or_refused(service: Process) -> None:
@@ -165,7 +165,7 @@ def test_a_text_that_takes_too_long_is_no_reason_to_wait(server: Process, serve:
     answer = post(service, "loop", max_new_tokens=400)
     assert problem(answer) == (504, "backend-timeout") and "retry-after" not in answer.headers
     assert "GENERATOR_BACKEND_TIMEOUT_SECONDS" in answer.json()["detail"]
-    wait_for(lambda: seen(server)["busy"] == 0, 20, "the work to end there")
+    wait_for(lambda: seen(server)["busy"] == 0, 60, "the work to end there")
 
 
 @pytest.mark.parametrize("mode", ["generation", "incomplete_generation", "fails_late", "breaks_off"])
