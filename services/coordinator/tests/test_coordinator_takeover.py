@@ -63,7 +63,7 @@ def test_an_experiment_whose_workflow_could_not_end_it_is_ended(tmp_path: Path) 
         workflows = Workflows(store, settings, mine)
         try:
             await workflows.launch()
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while await asyncio.to_thread(store.state, "a") in GOING_ON and time.monotonic() < deadline:
                 await asyncio.sleep(0.2)
         finally:
@@ -91,7 +91,7 @@ def test_what_another_order_of_steps_began_goes_on_as_the_next_attempt(tmp_path:
         workflows = Workflows(store, settings, mine)
         try:
             await workflows.launch()
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while not await asyncio.to_thread(told):
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.1)
