@@ -51,14 +51,21 @@ def transformers_model(task: Task, dtype: str) -> Any:
     return model
 
 
-def generated(model: Any, task: Task, prompts: Tokens, cache: Any = None) -> Tokens:
+def settings_of(words: tuple[str, ...]) -> dict[str, float]:
+    """Of `temperature=0.7 top_k=50`: greedy without them."""
+    pairs = (word.split("=") for word in words)
+    return {name: float(value) if "." in value else int(value) for name, value in pairs}
+
+
+def generated(model: Any, task: Task, prompts: Tokens, cache: Any = None, **sampling: float) -> Tokens:
     """Left-padded where there are several. `cache` holds the prefix, which the prompts then lack."""
     import torch
 
     width, before = max(map(len, prompts)), task.prefix if cache else []
     ids = torch.tensor([before + [0] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device)
     seen = [[1] * len(before) + [0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    options = {"max_new_tokens": task.new, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+    options: dict[str, Any] = {"max_new_tokens": task.new, "pad_token_id": 0, "eos_token_id": None}
+    options |= {"do_sample": True, "top_k": 0, **sampling} if sampling else {"do_sample": False}
     written = model.generate(
         input_ids=ids, attention_mask=torch.tensor(seen, device=model.device), past_key_values=cache, **options
     )
@@ -73,14 +80,15 @@ def one_by_one(task: Task, dtype: str = "float32") -> Tokens:
     return [generated(model, task, [prompt])[0] for prompt in task.whole]
 
 
-def padded(task: Task, size: str, dtype: str = "float32") -> Tokens:
+def padded(task: Task, size: str, dtype: str = "float32", *sampling: str) -> Tokens:
     model = transformers_model(task, dtype)
     task.start()
     order = sorted(range(len(task.whole)), key=lambda place: len(task.whole[place]))
     found: dict[int, list[int]] = {}
     for start in range(0, len(order), int(size)):
         batch = order[start : start + int(size)]
-        found |= zip(batch, generated(model, task, [task.whole[place] for place in batch]), strict=True)
+        prompts = [task.whole[place] for place in batch]
+        found |= zip(batch, generated(model, task, prompts, **settings_of(sampling)), strict=True)
     return [found[place] for place in range(len(order))]
 
 
@@ -149,6 +157,7 @@ def ctranslate2(task: Task, inter: str, intra: str, size: str, compute: str) -> 
 
 def llama(task: Task) -> Tokens:
     """Runs where llama-cpp-python and gguf are; the prefix is found in the cache by the prompt before."""
+    from gguf_of_llama import write_gguf
     from llama_cpp import Llama
 
     file = task.folder / "f32.gguf"
@@ -164,43 +173,7 @@ def llama(task: Task) -> Tokens:
     return found
 
 
-def without_vocabulary(writer: Any) -> None:
-    writer.add_tokenizer_model("none")
-
-
-def write_gguf(folder: Path, file: Path, add_vocabulary: Callable[[Any], None] = without_vocabulary) -> None:
-    """A Llama of transformers in llama.cpp's form: queries and keys with its order of rotated halves."""
-    import gguf
-    from safetensors.numpy import load_file
-
-    config = json.loads((folder / "config.json").read_text())
-    writer = gguf.GGUFWriter(str(file), "llama")
-    heads, key_heads = config["num_attention_heads"], config["num_key_value_heads"]
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(key_heads)
-    writer.add_rope_dimension_count(config["head_dim"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_vocab_size(config["vocab_size"])
-    add_vocabulary(writer)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
-    for name, weight in load_file(folder / "model.safetensors").items():
-        if name.endswith(("q_proj.weight", "k_proj.weight")):
-            count = heads if "q_proj" in name else key_heads
-            halves = weight.reshape(count, 2, -1, weight.shape[1])
-            weight = halves.swapaxes(1, 2).reshape(weight.shape)
-        writer.add_tensor(names.get_name(name, (".weight",)), weight)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def ours(task: Task, dtype: str, size: str) -> Tokens:
+def ours(task: Task, dtype: str, size: str, *sampling: str) -> Tokens:
     """The engine of services/generator, as the service starts it."""
     from plumbline_contracts.generator import Decoding, GenerationRequest, Prompt
     from plumbline_generator.batch import Row
@@ -215,7 +188,7 @@ def ours(task: Task, dtype: str, size: str) -> Tokens:
     request = GenerationRequest(
         model=task.folder.name,
         prompts=[Prompt(id=str(place), tokens=prompt) for place, prompt in enumerate(task.whole)],
-        decoding=Decoding(max_new_tokens=task.new),
+        decoding=Decoding.model_validate({"max_new_tokens": task.new} | settings_of(sampling)),
     )
     results: SimpleQueue[Any] = SimpleQueue()
     task.start()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.urial_engines import write_gguf
+from benchmarks.gguf_of_llama import write_gguf
 
 from .conftest import HUB_MODEL as MODEL
 from .conftest import TEMPLATE, Process, Run

@@ -13,7 +13,7 @@ from .continuation import Continuation, Work
 from .forward import SharedForward, highest
 from .passes import EMPTY, Prefix, Tails
 from .prefixes import Prefixes
-from .sampling import Choice
+from .sampling import Choice, choose
 
 log = logging.getLogger(__name__)
 
@@ -148,9 +148,12 @@ class Batch:
 
 def _chosen(rows: Sequence[Row], logits: Tensor) -> list[int]:
     """The next token of each row, noted where its log-probabilities are asked for."""
-    chosen = highest(logits)
+    choices = {place: row.choice for place, row in enumerate(rows) if row.choice is not None}
+    others = len(choices) < len(rows)
+    chosen = dict(enumerate(highest(logits))) if others else {}
+    if choices:
+        some = logits[list(choices)] if others else logits
+        chosen |= zip(choices, choose(list(choices.values()), some), strict=True)
     for place, row in enumerate(rows):
-        if row.choice is not None:
-            chosen[place] = row.choice.next(logits[place])
         row.continuation.note(logits[place][None], [chosen[place]])
-    return chosen
+    return [chosen[place] for place in range(len(rows))]

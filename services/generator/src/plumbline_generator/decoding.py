@@ -8,7 +8,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from .continuation import Continuation, Work
-from .sampling import processors
+from .sampling import Choosing
 from .weights import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,6 @@ def _complete(loaded: LoadedModel, rows: Sequence[Continuation], work: Work) -> 
         torch.tensor(filled, device=loaded.model.device),
         attention_mask=torch.tensor(mask, device=loaded.model.device),
         generation_config=greedy,
-        logits_processor=LogitsProcessorList([raw, *processors(decoding, [row.prompt.id for row in rows])]),
+        logits_processor=LogitsProcessorList([raw, Choosing(decoding, [row.prompt.id for row in rows])]),
         stopping_criteria=StoppingCriteriaList([Ends(rows, raw, work)]),
     )
