@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .encoding import rendered
 from .failures import failed
-from .logprobs import piece, token_logprobs
+from .logprobs import token_logprobs
 from .loops import LoopSearch, audited
 from .stopping import StopSearch, cut
 from .telling import Tell, Telling
@@ -85,15 +85,15 @@ class Continuation:
     def note(self, logits: Tensor, tokens: list[int]) -> None:
         """Log-probabilities of these tokens, written next, where they are asked for."""
         if self.logprobs is not None and self.request.logprobs is not None:
-            self.logprobs += token_logprobs(self._loaded.tokenizer, logits, tokens, self.request.logprobs)
+            self.logprobs += token_logprobs(self._loaded.pieces, logits, tokens, self.request.logprobs)
 
     def note_prompt(self, logits: Tensor, tokens: list[int]) -> None:
         """The same of tokens of the prompt, from its second on."""
         if self.prompt_logprobs is not None and self.request.logprobs is not None:
             if not self.prompt_logprobs:
-                first = piece(self._loaded.tokenizer, self.before[0])
+                first = self._loaded.pieces[self.before[0]]
                 self.prompt_logprobs.append(TokenLogprob(token=first, logprob=None, alternatives=[]))
-            self.prompt_logprobs += token_logprobs(self._loaded.tokenizer, logits, tokens, self.request.logprobs)
+            self.prompt_logprobs += token_logprobs(self._loaded.pieces, logits, tokens, self.request.logprobs)
 
     def generation(self) -> Generation:
         """The result; what has not ended by itself was cancelled."""

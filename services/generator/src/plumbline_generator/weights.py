@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from transformers import (
 )
 
 from .folders import ModelFolder
+from .logprobs import Pieces
 
 if TYPE_CHECKING:
     from .batch import Batch
@@ -40,6 +42,10 @@ class LoadedModel:
     vocabulary: int
     batch: "Batch | None"
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        return Pieces(self.tokenizer)
 
 
 def read(
