@@ -35,6 +35,7 @@ SHAPES: dict[str, dict[str, int]] = {
 }
 LARGE = ("b1.2",)  # kept in bfloat16
 PROMPTS, PREFIX, NEW = 64, 1000, 128
+DRAWN = ("temperature=0.7", "temperature=0.7 top_k=50", "temperature=0.7 top_p=0.9")
 # Engine and options -> prompts that it runs, per model; 0 is all.
 RUNS: dict[str, dict[str, int]] = {
     "one-by-one": {"m135": 4},
@@ -49,12 +50,8 @@ RUNS: dict[str, dict[str, int]] = {
     "padded 64": {"m135": 64},
     "cached 16": {"m135": 16},
     "cached 64": {},
-    "ours float32 64 temperature=0.7 top_p=0.9": {},
-    "ours float32 64 temperature=0.7 top_k=50": {},
-    "ours float32 64 temperature=0.7": {},
-    "padded 16 float32 temperature=0.7 top_p=0.9": {"m135": 16},
-    "padded 16 float32 temperature=0.7 top_k=50": {"m135": 16},
-    "padded 16 float32 temperature=0.7": {"m135": 16},
+    **{f"ours float32 64 {drawn}": {} for drawn in DRAWN},
+    **{f"padded 16 float32 {drawn}": {"m135": 16} for drawn in DRAWN},
     "continuous": {"m30": 16, "m135": 8},
     "ctranslate2 1 2 4 float32": {"m135": 8},
     "ctranslate2 1 2 16 float32": {"m135": 16},
@@ -193,7 +190,7 @@ def bounds(folder: Path, machine: dict[str, float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=[*SHAPES, "tinyworld"], default="m30")
-    parser.add_argument("--engines", nargs="*", default=["bound", *RUNS], help="beginnings of their names")
+    parser.add_argument("--engines", nargs="*", default=["bound", *RUNS], help="their names, or beginnings of several")
     parser.add_argument("--store", type=Path, default=ROOT / "var" / "urial")
     parser.add_argument("--llama", default=sys.executable)
     parser.add_argument("--threads", type=int, default=2, help="1: tokens per CPU second hold on a busy machine, too")
@@ -204,8 +201,9 @@ def main() -> None:
         make(folder, asked.model)
     file = folder / "results.json"
     stored: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    for name in [] if asked.table else ["bound", *RUNS]:
-        if name.startswith(tuple(asked.engines)):
+    known = ["bound", *RUNS]
+    for name in [] if asked.table else known:
+        if any(name == one if one in known else name.startswith(one) for one in asked.engines):
             python = asked.llama if name.startswith("llama") else sys.executable
             found = run(folder, name.split(), RUNS.get(name, {}).get(asked.model, 0), python, asked.threads)
             stored |= {} if found is None else {name: found}

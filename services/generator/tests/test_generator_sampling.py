@@ -27,6 +27,11 @@ def _decoding(**settings: object) -> Decoding:
     return Decoding.model_validate({"max_new_tokens": 8, "temperature": 1.0} | settings)
 
 
+def _chosen(choices: list[Choice], logits: torch.Tensor) -> list[int]:
+    found = choose(dict(enumerate(choices)), logits)
+    return [found[row] for row in range(len(choices))]
+
+
 def test_tokens_are_drawn_with_their_probabilities() -> None:
     counts = torch.bincount(torch.tensor(draw(IDS)), minlength=4)
     assert chisquare(counts.numpy(), PROBABILITIES.numpy() * len(IDS)).pvalue > 0.001
@@ -105,7 +110,7 @@ def test_whether_few_tokens_or_all_are_looked_at_the_kept_ones_are_drawn_by_thei
     logits = torch.cat([torch.randn(1, 3000) * spread for spread in (8.0, 0.01)]).repeat_interleave(2000, 0)
     rule = {"top_p": 0.5}
     choices = [Choice(_decoding(**rule), id, [1]) for id in IDS]
-    chosen = torch.tensor(choose(choices, logits)).view(2, -1)
+    chosen = torch.tensor(_chosen(choices, logits)).view(2, -1)
     kept = TopPLogitsWarper(0.5)(None, logits[::2000]).softmax(-1)
     for tokens, probabilities in zip(chosen, kept, strict=True):
         assert (probabilities[tokens] > 0).all()
@@ -137,8 +142,8 @@ def test_rows_are_chosen_for_together_as_alone_and_as_in_transformers_own_loop(
     theirs = [Choosing(decoding, [id]) for decoding, id in zip(decodings, IDS, strict=False)]
     for _ in range(6):
         logits = torch.randn(len(rules), 40) * 3
-        chosen = choose(together, logits)
-        assert chosen == [choose([each], logits[row : row + 1])[0] for row, each in enumerate(alone)]
+        chosen = _chosen(together, logits)
+        assert chosen == [choose({row: each}, logits)[row] for row, each in enumerate(alone)]
         assert chosen == [
             int(chain(torch.tensor([text]), logits[row : row + 1]).argmax())
             for row, (chain, text) in enumerate(zip(theirs, texts, strict=True))

@@ -171,7 +171,8 @@ class Lease:
             doubtful = mine is None or not mine.lives or time.monotonic() < self._doubtful_until
             living = {self.holder} | {one.holder for one in found.values() if one.is_there and (one.lives or doubtful)}
             if not doubtful:
-                _cut_off(connection, found.keys() - living)
+                if dead := found.keys() - living:
+                    _cut_off(connection, dead)
                 connection.execute(delete(lease).where(lease.c.expires < func.clock_timestamp() - _FORGOTTEN))
             yield living
 

@@ -148,12 +148,9 @@ class Batch:
 
 def _chosen(rows: Sequence[Row], logits: Tensor) -> list[int]:
     """The next token of each row, noted where its log-probabilities are asked for."""
-    choices = {place: row.choice for place, row in enumerate(rows) if row.choice is not None}
-    others = len(choices) < len(rows)
-    chosen = dict(enumerate(highest(logits))) if others else {}
-    if choices:
-        some = logits[list(choices)] if others else logits
-        chosen |= zip(choices, choose(list(choices.values()), some), strict=True)
+    chosen = choose({place: row.choice for place, row in enumerate(rows) if row.choice is not None}, logits)
+    if len(chosen) < len(rows):
+        chosen = dict(enumerate(highest(logits))) | chosen
     for place, row in enumerate(rows):
         row.continuation.note(logits[place][None], [chosen[place]])
     return [chosen[place] for place in range(len(rows))]

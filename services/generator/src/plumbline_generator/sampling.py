@@ -5,7 +5,7 @@ Filters keep few of many tokens, so the likeliest of a row are looked at first, 
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -171,12 +171,12 @@ class Choice:
         self._length += 1
 
 
-def choose(choices: Sequence[Choice], logits: Tensor) -> list[int]:
-    """The next token of each row, from its logits (rows, vocabulary)."""
+def choose(choices: Mapping[int, Choice], logits: Tensor) -> dict[int, int]:
+    """The next token of each of these rows, from all rows' logits (rows, vocabulary)."""
     alike = defaultdict[Rule, list[int]](list)
-    for place, choice in enumerate(choices):
+    for place, choice in choices.items():
         alike[choice.rule].append(place)
-    chosen = [0] * len(choices)
+    chosen: dict[int, int] = {}
     at_once = max(1, _AT_ONCE // logits.shape[-1]) if logits.is_cpu else len(logits)
     for rule, those in alike.items():
         for start in range(0, len(those), at_once):
@@ -185,9 +185,9 @@ def choose(choices: Sequence[Choice], logits: Tensor) -> list[int]:
             before = None if rule.repetition_penalty == 1 else _filled([one.tokens for one in some]).to(logits.device)
             own = logits if len(places) == len(logits) else logits[places]
             tokens = _chosen(rule, own, before, [one.stream for one in some])[:, 0].tolist()
-            for place, choice, token in zip(places, some, tokens, strict=True):
-                chosen[place] = token
+            for choice, token in zip(some, tokens, strict=True):
                 choice.add(token)
+            chosen |= zip(places, tokens, strict=True)
     return chosen
 
 

@@ -55,9 +55,9 @@ class LibreTranslateFacade:
     async def _sources(self, texts: Sequence[str], target: str) -> list[api.Detection]:
         """The language of each text: of what has no letters, the target's, so that it stays as it is."""
         codes = {target} | {pair.source for pair in (await self.languages()).pairs if pair.target == target}
+        guessed = await asyncio.to_thread(lambda: [self._guesses(text, codes) for text in texts])
         found = []
-        for place, text in enumerate(texts):
-            guesses = await asyncio.to_thread(self._guesses, text, codes)
+        for place, (text, guesses) in enumerate(zip(texts, guessed, strict=True)):
             if not guesses and any(map(str.isalpha, text)):
                 detail = f"Text {place} is in none of the languages that can be translated to {target!r}: "
                 raise ProblemError(422, "unknown-language", f"{detail}{', '.join(sorted(codes - {target})) or 'none'}.")
