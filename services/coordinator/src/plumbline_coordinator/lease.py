@@ -247,8 +247,8 @@ class Lease:
 def _cut_off(connection: Connection, holders: Collection[str]) -> None:
     """End the transactions that are left of them, and the locks with these.
 
-    The server's own limit (`LONGEST_SLEEP_S`) is longer, and does not count where a process stopped while it sent many
-    rows, or just after: the driver sends them in a pipeline, in which the server never waits for a next statement.
+    The server's own limit (`LONGEST_SLEEP_S`) is longer, and need not hold where a process stopped while it sent many
+    rows, or just after: the driver sends them in a pipeline (decision 57).
     """
     name = _ACTIVITY.c.application_name
     theirs = and_(name.like("plumbline %"), func.right(name, _MARK).in_([holder[-_MARK:] for holder in holders]))
